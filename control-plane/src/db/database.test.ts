@@ -1,0 +1,75 @@
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { sql } from "kysely";
+import { afterEach, expect, test } from "vitest";
+import { createDatabase, type Db } from "./database.ts";
+import { isMigrated, migrate } from "./migrate.ts";
+
+const opened: Db[] = [];
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((db) => db.destroy()));
+});
+
+function open(file = join(mkdtempSync(join(tmpdir(), "dflow-db-")), "test.sqlite")): Db {
+  const db = createDatabase(file);
+  opened.push(db);
+  return db;
+}
+
+const workspace = (id: string) => ({ id, name: id, created_at: 1 });
+
+test("migrations make every table, and a second run changes nothing", async () => {
+  const db = open();
+  expect(await isMigrated(db)).toBe(false);
+  await migrate(db);
+  await migrate(db);
+  expect(await isMigrated(db)).toBe(true);
+  expect(await db.selectFrom("operation").selectAll().execute()).toEqual([]);
+});
+
+test("the file is written with WAL, full sync and foreign keys", async () => {
+  const db = open();
+  const pragma = async (name: string) => Object.values((await sql.raw(`pragma ${name}`).execute(db)).rows[0] ?? {})[0];
+  expect(await pragma("journal_mode")).toBe("wal");
+  expect(await pragma("synchronous")).toBe(2);
+  expect(await pragma("foreign_keys")).toBe(1);
+});
+
+test("the root connection inside a transaction is an error, and the transaction is undone", async () => {
+  const db = open();
+  await migrate(db);
+  const attempt = db.transaction().execute(async (trx) => {
+    await trx.insertInto("workspace").values(workspace("a")).execute();
+    await db.selectFrom("workspace").selectAll().execute();
+  });
+  await expect(attempt).rejects.toThrow("inside a transaction");
+  expect(await db.selectFrom("workspace").selectAll().execute()).toEqual([]);
+});
+
+test("work that was started inside a transaction may use the root connection after its end", async () => {
+  const db = open();
+  await migrate(db);
+  let later: Promise<unknown> | undefined;
+  await db.transaction().execute(async (trx) => {
+    await trx.insertInto("workspace").values(workspace("a")).execute();
+    later = new Promise((resolve) => setTimeout(resolve, 20)).then(() =>
+      db.selectFrom("workspace").selectAll().execute(),
+    );
+  });
+  expect(await later).toHaveLength(1);
+});
+
+test("transactions of one process stand in line instead of mixing", async () => {
+  const db = open();
+  await migrate(db);
+  const add = (id: string, fail: boolean) =>
+    db.transaction().execute(async (trx) => {
+      await trx.insertInto("workspace").values(workspace(id)).execute();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      if (fail) throw new Error("no");
+    });
+  const results = await Promise.allSettled([add("a", false), add("b", true), add("c", false)]);
+  expect(results.map((result) => result.status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+  expect((await db.selectFrom("workspace").select("id").execute()).map((row) => row.id)).toEqual(["a", "c"]);
+});

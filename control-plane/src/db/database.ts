@@ -1,0 +1,123 @@
+/** Opens the SQLite file. The only importer of the driver; everyone else sees Kysely. */
+import { AsyncLocalStorage } from "node:async_hooks";
+import BetterSqlite3 from "better-sqlite3";
+import {
+  CompiledQuery,
+  type DatabaseConnection,
+  type Driver,
+  Kysely,
+  SqliteAdapter,
+  SqliteDialect,
+  SqliteDriver,
+  type Transaction,
+  type TransactionBuilder,
+} from "kysely";
+import type { Database } from "./schema.ts";
+
+/** The root connection. Store functions take a `Conn`, so that one function serves inside and outside a transaction. */
+export type Db = Kysely<Database>;
+export type Trx = Transaction<Database>;
+export type Conn = Db | Trx;
+
+interface Scope {
+  open: boolean;
+}
+
+/** `file` is a path, or ":memory:" for a test that needs no file. */
+export function createDatabase(file: string): Db {
+  return new GuardedKysely(file);
+}
+
+class GuardedKysely extends Kysely<Database> {
+  readonly #scope: AsyncLocalStorage<Scope>;
+
+  constructor(file: string) {
+    const scope = new AsyncLocalStorage<Scope>();
+    super({ dialect: new OneConnectionDialect(file, scope) });
+    this.#scope = scope;
+  }
+
+  override transaction(): TransactionBuilder<Database> {
+    const builder = super.transaction();
+    const execute = builder.execute.bind(builder);
+    builder.execute = (work) =>
+      execute(async (trx) => {
+        const scope: Scope = { open: true };
+        try {
+          return await this.#scope.run(scope, () => work(trx));
+        } finally {
+          scope.open = false;
+        }
+      });
+    return builder;
+  }
+}
+
+/**
+ * SQLite has one connection here. Kysely would wait for it before our driver is asked, so a query on the root inside a
+ * transaction would wait for itself for ever; the lock is therefore ours, and that mistake is an error.
+ */
+class OneConnectionDialect extends SqliteDialect {
+  readonly #file: string;
+  readonly #scope: AsyncLocalStorage<Scope>;
+
+  constructor(file: string, scope: AsyncLocalStorage<Scope>) {
+    super({ database: () => Promise.reject(new Error("opened by the driver")) });
+    this.#file = file;
+    this.#scope = scope;
+  }
+
+  override createAdapter(): SqliteAdapter {
+    return new LockedByDriverAdapter();
+  }
+
+  override createDriver(): Driver {
+    return new OneConnectionDriver(this.#file, this.#scope);
+  }
+}
+
+class LockedByDriverAdapter extends SqliteAdapter {
+  override get supportsMultipleConnections(): boolean {
+    return true;
+  }
+}
+
+class OneConnectionDriver extends SqliteDriver {
+  readonly #scope: AsyncLocalStorage<Scope>;
+  #busy = false;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(file: string, scope: AsyncLocalStorage<Scope>) {
+    super({ database: async () => open(file) });
+    this.#scope = scope;
+  }
+
+  override async acquireConnection(): Promise<DatabaseConnection> {
+    if (this.#scope.getStore()?.open === true) {
+      throw new Error("the root connection was used inside a transaction; pass the transaction to the store function");
+    }
+    if (this.#busy) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    this.#busy = true;
+    return super.acquireConnection();
+  }
+
+  override async releaseConnection(): Promise<void> {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#busy = false;
+    else next();
+  }
+
+  /** `immediate`: a second process (bootstrap) then waits at the start instead of failing in the middle. */
+  override async beginTransaction(connection: DatabaseConnection): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw("begin immediate"));
+  }
+}
+
+function open(file: string): BetterSqlite3.Database {
+  const sqlite = new BetterSqlite3(file);
+  sqlite.pragma("journal_mode = WAL");
+  sqlite.pragma("synchronous = FULL");
+  sqlite.pragma("foreign_keys = ON");
+  sqlite.pragma("busy_timeout = 5000");
+  return sqlite;
+}

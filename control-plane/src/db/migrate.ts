@@ -1,0 +1,26 @@
+/** Brings the file to the newest schema: numbered migrations, each run once, all or nothing. */
+import { messageOf } from "@dflow/protocol";
+import { type Migration, Migrator } from "kysely/migration";
+import type { Db } from "./database.ts";
+import { first } from "./migrations/0001-first.ts";
+
+/** In order. A migration that was released is never edited; a change is a new one. */
+const MIGRATIONS: Record<string, Migration> = { "0001-first": first };
+
+export async function migrate(db: Db): Promise<void> {
+  const { error, results } = await migrator(db).migrateToLatest();
+  if (error !== undefined) {
+    const failed = results?.find((result) => result.status === "Error")?.migrationName ?? "migrations";
+    throw new Error(`migrate the database (${failed}): ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** True when nothing is left to run. */
+export async function isMigrated(db: Db): Promise<boolean> {
+  const known = await migrator(db).getMigrations();
+  return known.every((migration) => migration.executedAt !== undefined);
+}
+
+function migrator(db: Db): Migrator {
+  return new Migrator({ db, provider: { getMigrations: async () => MIGRATIONS } });
+}

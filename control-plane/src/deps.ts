@@ -1,0 +1,19 @@
+/** What touches the world, and what all rooms share. Rooms take the parts of it that they use. */
+import type { Logger } from "pino";
+import type { Config } from "./config.ts";
+import type { Db } from "./db/database.ts";
+import type { EventHub } from "./events/hub.ts";
+import type { Platform } from "./platform.ts";
+import type { Seals } from "./secrets/seals.ts";
+import type { Signer } from "./secrets/signer.ts";
+
+export interface Deps extends Platform {
+  config: Config;
+  db: Db;
+  hub: EventHub;
+  log: Logger;
+  seals: Seals;
+  signer: Signer;
+  /** Signs the cookies of sessions. */
+  sessionSecret: string;
+}
