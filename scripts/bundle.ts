@@ -1,5 +1,5 @@
 /** Bundles each process into one file of dist/ (run by scripts/build). */
-import { build, type Plugin } from "esbuild";
+import { type BuildOptions, build, type Plugin } from "esbuild";
 
 /**
  * Modules that dockerode loads for transports we never use (ssh, buildkit's grpc). Left out, because loading
@@ -36,7 +36,7 @@ const shared = {
     js: "import{createRequire as dflowRequire}from'node:module';const require=dflowRequire(import.meta.url);",
   },
   plugins: [leaveOut],
-} as const;
+} satisfies BuildOptions;
 
 await build({ ...shared, entryPoints: ["agent/src/main.ts"], outfile: "dist/agent.mjs" });
 await build({

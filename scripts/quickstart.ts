@@ -133,7 +133,7 @@ async function items(call: Api, path: string): Promise<Json[]> {
 
 function chosenPort(): number {
   const before = existsSync(paths.config)
-    ? (JSON.parse(readFileSync(paths.config, "utf8")) as { port?: number }).port
+    ? (JSON.parse(readFileSync(paths.config, "utf8")) as { listen?: { port?: number } }).listen?.port
     : undefined;
   const port = flags.port === undefined ? (before ?? 3100) : Number(flags.port);
   if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new QuickstartError("--port takes 1 to 65535.");
@@ -153,7 +153,7 @@ async function ensureControlPlane(port: number): Promise<{ url: string; login: L
   );
   const login = JSON.parse(readFileSync(paths.login, "utf8")) as Login;
   const config = {
-    port,
+    listen: { host: "127.0.0.1", port },
     webDir: join(ROOT, "dist/web"),
     ...(existsSync(paths.imageMap) && { imageMap: paths.imageMap }),
   };

@@ -1,0 +1,309 @@
+/** The whole product for a test: both bundles as real processes on free ports, in a folder of their own. */
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import type { ImageMap, Operation, Problem, Service } from "@dflow/protocol";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+
+/** An image for each way that a deploy can fail, beside the versions that could be had. */
+const FAILING: ImageMap[string] = {
+  "18-never-ready": { image: "dflow-test/never-ready:1", standIn: true },
+  "18-exits": { image: "dflow-test/exits:1", standIn: true },
+  "18-absent": { image: "127.0.0.1:9/nobody/postgres:18" },
+};
+
+export interface Answer<T> {
+  status: number;
+  body: T;
+}
+
+export interface Process {
+  readonly name: string;
+  readonly pid: number | undefined;
+  start(): void;
+  /** kill -9, and the wait for its end. */
+  kill(): Promise<void>;
+  stop(): Promise<void>;
+  log(): string;
+}
+
+export interface Product {
+  url: string;
+  login: { email: string; password: string; apiKey: string; workspaceId: string };
+  serverId: string;
+  home: string;
+  controlPlane: Process;
+  agent: Process;
+  /** Any request with the admin's API key; throws on a status other than 2xx. */
+  call<T = Record<string, unknown>>(method: string, path: string, body?: unknown): Promise<T>;
+  /** The same without judging the status; `key` replaces the admin's. */
+  ask<T = Record<string, unknown>>(method: string, path: string, body?: unknown, key?: string): Promise<Answer<T>>;
+  environment(name?: string): Promise<string>;
+  createService(environmentId: string, name: string, extra?: Record<string, unknown>): Promise<Service>;
+  /** Posts an action and waits for the operation's end. */
+  run(serviceId: string, action: "deploy" | "restart" | "stop", body?: unknown): Promise<Operation>;
+  ended(operationId: string, timeoutMs?: number): Promise<Operation>;
+  log(operationId: string): Promise<string[]>;
+  service(serviceId: string): Promise<Service>;
+  stop(): Promise<void>;
+}
+
+export interface ProductOptions {
+  agentConfig?: Record<string, unknown>;
+  controlPlaneConfig?: Record<string, unknown>;
+  images?: ImageMap[string];
+}
+
+/** The newest Postgres version that this machine has an image of. */
+export function imageMap(): ImageMap {
+  const path = process.env.DFLOW_TEST_IMAGE_MAP;
+  if (path === undefined) throw new Error("DFLOW_TEST_IMAGE_MAP is not set: run the tests by `npm test`");
+  return JSON.parse(readFileSync(path, "utf8")) as ImageMap;
+}
+
+export function docker(...args: string[]): string {
+  return execFileSync("docker", args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], maxBuffer: 32 << 20 });
+}
+
+/** `docker …` with what it printed and its exit code, for what is expected to fail. */
+export function tryDocker(args: string[], input = ""): { code: number | null; output: string } {
+  const result = spawnSync("docker", args, { input, encoding: "utf8", timeout: 60_000 });
+  return { code: result.status, output: `${result.stdout}${result.stderr}` };
+}
+
+/** psql in a container of its own on an environment's network. */
+export function psql(environmentId: string, uri: string, sql: string): { code: number | null; output: string } {
+  return tryDocker([
+    ...["run", "--rm", "--network", `dflow-env-${environmentId}`, "--entrypoint", "psql"],
+    ...["-e", "PGCONNECT_TIMEOUT=5", clientImage(), "-X", "-A", "-t", "-w", "-c", sql, uri],
+  ]);
+}
+
+export function clientImage(): string {
+  const versions = imageMap().postgres ?? {};
+  return versions["18"]?.image ?? versions["17"]?.image ?? "postgres:18-trixie";
+}
+
+export async function until<T>(
+  what: string,
+  look: () => Promise<T | undefined | false> | T | undefined | false,
+  timeoutMs = 30_000,
+): Promise<T> {
+  const end = performance.now() + timeoutMs;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined && found !== false) return found;
+    if (performance.now() > end) throw new Error(`${what}: not within ${timeoutMs} ms`);
+    await new Promise((done) => setTimeout(done, 50));
+  }
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((resolvePort, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() =>
+        typeof address === "object" && address ? resolvePort(address.port) : reject(new Error("no port")),
+      );
+    });
+  });
+}
+
+export function createProcess(
+  name: string,
+  args: string[],
+  home: string,
+  environment: NodeJS.ProcessEnv = {},
+): Process {
+  const logPath = join(home, `${name}.log`);
+  let child: ChildProcess | undefined;
+  const gone = async (signal: NodeJS.Signals): Promise<void> => {
+    const current = child;
+    if (current === undefined || current.exitCode !== null || current.signalCode !== null) return;
+    const exited = new Promise<void>((done) => current.once("exit", () => done()));
+    current.kill(signal);
+    const timer = setTimeout(() => current.kill("SIGKILL"), 15_000);
+    await exited;
+    clearTimeout(timer);
+  };
+  return {
+    name,
+    get pid() {
+      return child?.pid;
+    },
+    start() {
+      const log = openSync(logPath, "a", 0o600);
+      child = spawn(process.execPath, ["--enable-source-maps", join(ROOT, `dist/${name}.mjs`), ...args], {
+        stdio: ["ignore", log, log],
+        env: { ...process.env, ...environment },
+        cwd: home,
+      });
+    },
+    kill: () => gone("SIGKILL"),
+    stop: () => gone("SIGTERM"),
+    log: () => readFileSync(logPath, "utf8"),
+  };
+}
+
+export async function startProduct(options: ProductOptions = {}): Promise<Product> {
+  const home = mkdtempSync(join(tmpdir(), "dflow-test-"));
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const map: ImageMap = { postgres: { ...imageMap().postgres, ...FAILING, ...options.images } };
+  writeFileSync(join(home, "images.json"), JSON.stringify(map));
+  writeFileSync(
+    join(home, "control-plane.json"),
+    JSON.stringify({
+      listen: { host: "127.0.0.1", port },
+      webDir: join(ROOT, "dist/web"),
+      imageMap: join(home, "images.json"),
+      heartbeatMs: 1_000,
+      linkDeadlineMs: 5_000,
+      ...options.controlPlaneConfig,
+    }),
+  );
+  const data = join(home, "control-plane");
+  const loginFile = join(home, "admin.json");
+  bundle("control-plane", ["bootstrap", "--data-dir", data, "--email", "admin@example.test", "--out", loginFile]);
+  const login = JSON.parse(readFileSync(loginFile, "utf8")) as Product["login"];
+  const controlPlane = createProcess(
+    "control-plane",
+    ["serve", "--data-dir", data, "--config", join(home, "control-plane.json")],
+    home,
+  );
+  controlPlane.start();
+
+  const ask: Product["ask"] = async <T>(method: string, path: string, body?: unknown, key = login.apiKey) => {
+    const response = await fetch(`${url}/api/v1${path}`, {
+      method,
+      headers: { authorization: `Bearer ${key}`, ...(body !== undefined && { "content-type": "application/json" }) },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      signal: AbortSignal.timeout(20_000),
+    });
+    const text = await response.text();
+    return { status: response.status, body: (text === "" ? {} : JSON.parse(text)) as T };
+  };
+  const call: Product["call"] = async <T>(method: string, path: string, body?: unknown) => {
+    const answer = await ask<T>(method, path, body);
+    if (answer.status >= 300) {
+      const problem = answer.body as unknown as Problem;
+      throw new Error(
+        `${method} ${path}: ${answer.status} ${problem.code}: ${problem.detail} ${JSON.stringify(problem.errors ?? "")}`,
+      );
+    }
+    return answer.body;
+  };
+
+  await until("control plane ready", async () => (await fetch(`${url}/readyz`).catch(() => undefined))?.ok);
+  const agentDirectory = join(home, "agent");
+  const token = await call<{ token: string }>("POST", `/workspaces/${login.workspaceId}/enrolment-tokens`, {
+    serverName: "test-server",
+  });
+  writeFileSync(join(home, "token"), token.token, { mode: 0o600 });
+  bundle("agent", ["enrol", "--url", url, "--data-dir", agentDirectory, "--token-file", join(home, "token")]);
+  writeFileSync(
+    join(agentDirectory, "config.json"),
+    JSON.stringify({ readyTimeoutMs: 60_000, observeMs: 1_000, ...options.agentConfig }),
+  );
+  const { agentId: serverId } = JSON.parse(readFileSync(join(agentDirectory, "agent.json"), "utf8")) as {
+    agentId: string;
+  };
+  const agent = createProcess("agent", ["run", "--data-dir", agentDirectory], home);
+  agent.start();
+  await until("agent online", async () => (await call("GET", `/servers/${serverId}`)).link === "online");
+
+  const ended: Product["ended"] = (operationId, timeoutMs = 120_000) =>
+    until(
+      `end of operation ${operationId}`,
+      async () => {
+        const operation = await call<Operation>("GET", `/operations/${operationId}`).catch((error: Error) => {
+          // The control plane may be down for a moment in a test that kills it.
+          if (/fetch failed|ECONNREFUSED|other side closed/.test(`${error.message} ${String(error.cause)}`))
+            return undefined;
+          throw error;
+        });
+        return operation?.endedAt ? operation : undefined;
+      },
+      timeoutMs,
+    );
+
+  return {
+    url,
+    login,
+    serverId,
+    home,
+    controlPlane,
+    agent,
+    ask,
+    call,
+    ended,
+    async environment(name = "production") {
+      const application = await call("POST", `/workspaces/${login.workspaceId}/applications`, { name: `App ${name}` });
+      const environment = await call("POST", `/applications/${application.id}/environments`, { name, serverId });
+      return String(environment.id);
+    },
+    createService: (environmentId, name, extra = {}) =>
+      call<Service>("POST", `/environments/${environmentId}/services`, {
+        type: "database",
+        engine: "postgres",
+        ...defaultVersion(),
+        name,
+        ...extra,
+      }),
+    async run(serviceId, action, body) {
+      const operation = await call<Operation>("POST", `/services/${serviceId}/${action}`, body);
+      return ended(operation.id);
+    },
+    async log(operationId) {
+      const log = await call<{ lines: { text: string }[] }>("GET", `/operations/${operationId}/log`);
+      return log.lines.map((line) => line.text);
+    },
+    service: (serviceId) => call<Service>("GET", `/services/${serviceId}`),
+    async stop() {
+      await agent.stop();
+      await controlPlane.stop();
+      removeObjects(serverId);
+      rmSync(home, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Nothing when the catalogue's default can be had here, else the newest version that can. */
+function defaultVersion(): { version?: string } {
+  const versions = Object.keys(imageMap().postgres ?? {});
+  if (versions.length === 0 || versions.includes("18")) return {};
+  const newest = versions.sort().at(-1);
+  return newest === undefined ? {} : { version: newest };
+}
+
+function bundle(name: string, args: string[]): void {
+  const result = spawnSync(process.execPath, [join(ROOT, `dist/${name}.mjs`), ...args], {
+    encoding: "utf8",
+    timeout: 60_000,
+  });
+  if (result.status !== 0)
+    throw new Error(`${name} ${args[0]}: exit ${result.status}: ${result.stdout}${result.stderr}`);
+}
+
+/** Everything in Docker that carries an agent's label, by kind. */
+export function objectsOf(agentId: string): { containers: string[]; volumes: string[]; networks: string[] } {
+  const filter = ["--filter", `label=sh.dflow.agent=${agentId}`];
+  const lines = (text: string) => text.split("\n").filter(Boolean);
+  return {
+    containers: lines(docker("ps", "-a", "--format", "{{.Names}}", ...filter)),
+    volumes: lines(docker("volume", "ls", "-q", ...filter)),
+    networks: lines(docker("network", "ls", "--format", "{{.Name}}", ...filter)),
+  };
+}
+
+function removeObjects(agentId: string): void {
+  const { containers, volumes, networks } = objectsOf(agentId);
+  if (containers.length > 0) docker("rm", "-f", "-v", ...containers);
+  if (volumes.length > 0) docker("volume", "rm", "-f", ...volumes);
+  if (networks.length > 0) docker("network", "rm", ...networks);
+}
