@@ -19,10 +19,15 @@ export function credentialsOf(engine: EngineEntry, serviceName: string, password
   const database = databaseName(serviceName);
   // WHATWG URL drops setters on unknown schemes without a host, so the URL starts complete and gets its parts after.
   const url = new URL(`${engine.urlScheme}://${serviceName}:${engine.port}/`);
-  url.username = engine.username;
-  url.password = password;
-  url.pathname = `/${database}`;
+  url.username = percentEncode(engine.username);
+  url.password = percentEncode(password);
+  url.pathname = `/${percentEncode(database)}`;
   return { uri: url.href, username: engine.username, password, host: serviceName, port: engine.port, database };
+}
+
+/** Encodes all but `A-Z a-z 0-9 - . _ ~`. The URL setters alone would leave a `%` as it is, and a parser would misread it. */
+function percentEncode(text: string): string {
+  return encodeURIComponent(text).replaceAll(/[!'()*]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
 /** What a person can copy, each built from the same parts. */

@@ -1,0 +1,94 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { backoffMs, LINK_BACKOFF } from "../backoff.ts";
+import { formatEnrolmentToken, parseEnrolmentToken } from "./enrol.ts";
+import { toAgentSchema, toControlPlaneSchema } from "./frames.ts";
+import { decodeLogData, encodeLogData } from "./log-data.ts";
+import { judgeSequence } from "./sequence.ts";
+
+const id = "01a208c8-f173-7a56-8c78-cbdd8ca14c54";
+
+describe("log data", () => {
+  it("comes back as it went", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 0xffff_ffff }),
+        fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER }),
+        fc.boolean(),
+        fc.boolean(),
+        fc.uint8Array({ maxLength: 200 }),
+        (streamId, offset, stderr, gap, payload) => {
+          expect(decodeLogData(encodeLogData({ streamId, offset, stderr, gap, payload }))).toEqual({
+            ...{ streamId, offset, stderr, gap, payload },
+          });
+        },
+      ),
+    );
+  });
+
+  it("is undefined for bytes that are not a frame, and never throws", () => {
+    expect(decodeLogData(new Uint8Array(13))).toBeUndefined();
+    expect(decodeLogData(new Uint8Array(14))).toBeUndefined();
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
+        decodeLogData(bytes);
+      }),
+    );
+  });
+});
+
+describe("frames", () => {
+  it("are refused when the type is unknown or a counter is missing", () => {
+    expect(toAgentSchema.safeParse({ type: "format_disk", seq: 1, session: 1, data: {} }).success).toBe(false);
+    expect(toAgentSchema.safeParse({ type: "cancel", session: 1, data: { operationId: id } }).success).toBe(false);
+    expect(toAgentSchema.safeParse({ type: "cancel", seq: 1, session: 1, data: { operationId: id } }).success).toBe(
+      true,
+    );
+  });
+
+  it("lose unknown fields, so that a newer peer can say more", () => {
+    const parsed = toControlPlaneSchema.parse({
+      ...{ type: "ack", seq: 1, session: 1 },
+      data: { operationId: id, outcome: "accepted", mood: "good" },
+    });
+    expect(parsed.data).toEqual({ operationId: id, outcome: "accepted" });
+  });
+});
+
+describe("sequence", () => {
+  it("accepts the next, drops what came already, and names a gap", () => {
+    expect([judgeSequence(0, 1), judgeSequence(3, 3), judgeSequence(3, 2), judgeSequence(3, 5)]).toEqual([
+      ...["accept", "drop", "drop", "gap"],
+    ]);
+  });
+});
+
+describe("enrolment token", () => {
+  const token = { tokenId: id, secret: "s".repeat(43), controlPlaneId: "k".repeat(43) };
+
+  it("comes back as it went, with the white space of a pasted line", () => {
+    expect(parseEnrolmentToken(` ${formatEnrolmentToken(token)}\n`)).toEqual(token);
+  });
+
+  it.each(["", "jt1", `jt2.${id}.${token.secret}.${token.controlPlaneId}`, `jt1.${id}.${token.secret}`])(
+    "is not %j",
+    (text) => {
+      expect(parseEnrolmentToken(text)).toBeUndefined();
+    },
+  );
+});
+
+describe("backoff", () => {
+  it("is spread over the whole window, grows to the cap and is never zero", () => {
+    fc.assert(
+      fc.property(fc.nat(10_000), fc.double({ min: 0, max: 0.999999, noNaN: true }), (attempt, random) => {
+        const delay = backoffMs(attempt, () => random);
+        expect(delay).toBeGreaterThanOrEqual(50);
+        expect(delay).toBeLessThanOrEqual(LINK_BACKOFF.capMs);
+      }),
+    );
+    expect(backoffMs(0, () => 0.5)).toBe(500);
+    expect(backoffMs(3, () => 0.5)).toBe(4_000);
+    expect(backoffMs(20, () => 0.5)).toBe(30_000);
+  });
+});
