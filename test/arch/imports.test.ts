@@ -14,7 +14,8 @@ interface SourceFile {
   isTest: boolean;
 }
 
-const IMPORT = /(?:^|\n)\s*(?:import|export)\s(?:[^"';]*?\sfrom\s)?["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']\s*\)/g;
+const IMPORT =
+  /(?:^|\n)\s*(?:import|export)\s(?:[^"';]*?\sfrom\s)?["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']\s*\)/g;
 
 function walk(directory: string): string[] {
   return readdirSync(directory).flatMap((name) => {
@@ -101,9 +102,9 @@ describe("direction of imports", () => {
   });
 
   it("has nothing import a process's main.ts, because importing must not start anything", () => {
-    expect(
-      offenders((file) => file.imports.find((name) => target(file, name)?.endsWith("/main.ts")), files),
-    ).toEqual([]);
+    expect(offenders((file) => file.imports.find((name) => target(file, name)?.endsWith("/main.ts")), files)).toEqual(
+      [],
+    );
   });
 
   it("has no import cycles, because a cycle has no lowest place to understand first", () => {
@@ -166,12 +167,17 @@ describe("size and names", () => {
   });
 
   it("says in each file's first line what it is", () => {
-    expect(offenders((file) => (/^(#!.*\n)?\/\*\*/.test(file.text) ? undefined : "no first line"), product)).toEqual([]);
+    expect(offenders((file) => (/^(#!.*\n)?\/\*\*/.test(file.text) ? undefined : "no first line"), product)).toEqual(
+      [],
+    );
   });
 
   it("has no drawers: a file is named after the thing inside", () => {
     expect(
-      offenders((file) => /(^|\/)(manager|helpers?|utils?|common|misc|base|lib)(\.tsx?|\/)/.exec(file.path)?.[0], files),
+      offenders(
+        (file) => /(^|\/)(manager|helpers?|utils?|common|misc|base|lib)(\.tsx?|\/)/.exec(file.path)?.[0],
+        files,
+      ),
     ).toEqual([]);
   });
 

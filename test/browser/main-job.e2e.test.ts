@@ -121,12 +121,12 @@ describe("the dashboard", () => {
       .getByRole("button", { name: /Copy.*URL/i })
       .first()
       .waitFor();
-    expect(await page.getByRole("main").innerText()).not.toContain(password);
+    expect(await page.getByRole("main").textContent()).not.toContain(password);
     await page
       .getByRole("button", { name: /Copy.*URL/i })
       .first()
       .click();
-    expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(uri);
+    expect(await page.evaluate<string>("navigator.clipboard.readText()")).toBe(uri);
     await page
       .getByRole("button", { name: /(Reveal|Show).*password/i })
       .first()
@@ -144,7 +144,7 @@ describe("the dashboard", () => {
 
   it("catches up without a reload when the control plane was killed", async () => {
     await page.getByRole("tab", { name: "Overview" }).click();
-    await page.evaluate(() => Object.assign(window, { stillTheSamePage: true }));
+    await page.evaluate("window.stillTheSamePage = true");
     await product.controlPlane.kill();
     await page
       .getByText(/offline|reconnecting|catching up/i)
@@ -163,7 +163,7 @@ describe("the dashboard", () => {
     const operation = await product.call<Operation>("POST", `/services/${items[0]?.id}/stop`);
     await product.ended(operation.id);
     await badge("Stopped").waitFor({ timeout: 30_000 });
-    expect(await page.evaluate(() => "stillTheSamePage" in window)).toBe(true);
+    expect(await page.evaluate<boolean>("window.stillTheSamePage === true")).toBe(true);
   });
 
   it("restarts and stops by its buttons", async () => {
