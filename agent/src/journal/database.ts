@@ -1,0 +1,95 @@
+/** SQLite as the journal uses it: the only importer of the driver. Also the lock of a data folder, which SQLite holds. */
+import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import { AppError, messageOf } from "@dflow/protocol";
+import type { Files } from "../deps.ts";
+
+export type Row = Record<string, unknown>;
+
+export interface Database {
+  run(sql: string, ...values: SQLInputValue[]): void;
+  all(sql: string, ...values: SQLInputValue[]): Row[];
+  /** All or nothing, on disk when it returns. Not nested. */
+  transaction<T>(work: () => T): T;
+  close(): void;
+}
+
+export interface OpenOptions {
+  path: string;
+  schema: string;
+  /** Statements that have to work: flipped bits can also be in the schema itself. */
+  trials: readonly string[];
+  setAsideName: string;
+  onSetAside(keptAt: string, reason: string): void;
+}
+
+/** Opens the file, or a new one when it is damaged: the damaged one is kept beside it, and `onSetAside` hears where. */
+export function openDatabase(files: Files, options: OpenOptions): Database {
+  const { path, setAsideName, onSetAside } = options;
+  try {
+    return openChecked(options);
+  } catch (error) {
+    const keptAt = `${path}.${setAsideName}`;
+    for (const suffix of ["", "-wal", "-shm"]) {
+      if (files.readText(`${path}${suffix}`) !== undefined) files.rename(`${path}${suffix}`, `${keptAt}${suffix}`);
+    }
+    onSetAside(keptAt, messageOf(error));
+    return openChecked(options);
+  }
+}
+
+function openChecked({ path, schema, trials }: OpenOptions): Database {
+  const database = new DatabaseSync(path);
+  try {
+    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;");
+    const [verdict] = database.prepare("PRAGMA integrity_check(1)").all();
+    if (verdict?.integrity_check !== "ok") throw new Error(`damaged: ${String(verdict?.integrity_check)}`);
+    database.exec(schema);
+    for (const trial of trials) database.prepare(trial).all();
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+  const statements = new Map<string, ReturnType<DatabaseSync["prepare"]>>();
+  const prepare = (sql: string) => {
+    const known = statements.get(sql);
+    if (known !== undefined) return known;
+    const statement = database.prepare(sql);
+    statements.set(sql, statement);
+    return statement;
+  };
+  return {
+    run: (sql, ...values) => void prepare(sql).run(...values),
+    all: (sql, ...values) => prepare(sql).all(...values),
+    transaction(work) {
+      database.exec("BEGIN IMMEDIATE");
+      try {
+        const result = work();
+        database.exec("COMMIT");
+        return result;
+      } catch (error) {
+        database.exec("ROLLBACK");
+        throw error;
+      }
+    },
+    close: () => database.close(),
+  };
+}
+
+/**
+ * Holds a data folder for this process. The lock is the kernel's (fcntl, by SQLite), so it ends with the process however
+ * that ends, and nothing is ever stale.
+ */
+export function lockFolder(path: string): { release(): void } {
+  const database = new DatabaseSync(path);
+  try {
+    database.exec("PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE");
+  } catch (error) {
+    database.close();
+    if (!/locked|busy/i.test(messageOf(error))) throw error;
+    throw new AppError("service_busy", `another agent runs with this data folder (${path} is locked)`, {
+      hint: "Stop the other agent first, or give this one a data folder of its own.",
+      cause: error,
+    });
+  }
+  return { release: () => database.close() };
+}

@@ -1,0 +1,240 @@
+/** What survives a crash: received commands and their results, logs, wanted states, and what was made in Docker. */
+import {
+  commandSchema,
+  desiredStateSchema,
+  idSchema,
+  logLineSchema,
+  resultSchema,
+  serviceSpecSchema,
+} from "@dflow/protocol";
+import { z } from "zod";
+import type { Clock, Files, Log } from "../deps.ts";
+import { openDatabase, type Row } from "./database.ts";
+import { checked, createRecords, recordsSchema, SET_ASIDE_SCHEMA, sha256 } from "./records.ts";
+import { ageMs, stampNow, stampSchema } from "./stamp.ts";
+
+const withoutSecrets = { secrets: true } as const;
+/** A command as it is kept: the values of its secrets lie in files of their own, never here. */
+const [deploySchema, restartSchema, stopSchema, deleteSchema] = commandSchema.options;
+export const keptCommandSchema = z.discriminatedUnion("kind", [
+  deploySchema.omit(withoutSecrets),
+  restartSchema.omit(withoutSecrets),
+  stopSchema,
+  deleteSchema,
+]);
+export type KeptCommand = z.infer<typeof keptCommandSchema>;
+
+/** Ages are computed when a result is sent, so the moments are kept instead. */
+const outcomeSchema = resultSchema.omit({ operationId: true, startedAgeMs: true, endedAgeMs: true }).extend({
+  endedAt: stampSchema,
+});
+export type Outcome = z.infer<typeof outcomeSchema>;
+
+const operationSchema = z.object({
+  operationId: z.string(),
+  /** Absent for a row that was damaged: its outcome says so. */
+  command: keptCommandSchema.optional(),
+  receivedAt: stampSchema,
+  startedAt: stampSchema.optional(),
+  /** What restart has to change: when the container had started before. */
+  containerStartedAt: z.string().optional(),
+  outcome: outcomeSchema.optional(),
+  /** The control plane has the result. */
+  acknowledged: z.boolean(),
+  /** The control plane has the lines before this one. */
+  linesAcknowledged: z.number().int().nonnegative(),
+});
+export type OperationRecord = z.infer<typeof operationSchema>;
+
+const serviceSchema = z.object({
+  serviceId: z.string(),
+  /** Of the newest command that was accepted. */
+  generation: z.number().int(),
+  desired: desiredStateSchema,
+  /** A deploy has succeeded at least once. */
+  everDeployed: z.boolean(),
+  environmentId: z.string().optional(),
+  spec: serviceSpecSchema.optional(),
+});
+export type ServiceRecord = z.infer<typeof serviceSchema>;
+
+const volumeSchema = z.object({
+  name: z.string(),
+  serviceId: z.string(),
+  createdBy: z.string(),
+  /** Written when the engine's probe first passed. Without it the volume may hold half a database. */
+  ready: z.object({ at: stampSchema, identity: z.string(), major: z.number().int() }).optional(),
+});
+export type VolumeRecord = z.infer<typeof volumeSchema>;
+
+const networkSchema = z.object({
+  environmentId: z.string(),
+  subnet: z.string(),
+  /** Fixed address by service id. */
+  addresses: z.record(z.string(), z.string()),
+});
+export type NetworkRecord = z.infer<typeof networkSchema>;
+
+const storedLineSchema = logLineSchema.omit({ ageMs: true }).extend({ at: stampSchema });
+export type StoredLine = z.infer<typeof storedLineSchema>;
+
+const LINES_SCHEMA = `CREATE TABLE IF NOT EXISTS lines (operation_id TEXT NOT NULL, n INTEGER NOT NULL, body TEXT NOT NULL,
+  sha256 TEXT NOT NULL, PRIMARY KEY (operation_id, n)) STRICT, WITHOUT ROWID;`;
+
+/** Ids of finished operations are known for this long, so that a command that is sent again is recognised. */
+const KEEP_FINISHED_MS = 8 * 86_400_000;
+
+export type Journal = ReturnType<typeof createJournal>;
+
+export interface JournalDeps {
+  clock: Clock;
+  files: Files;
+  log: Log;
+}
+
+export function createJournal({ clock, files, log }: JournalDeps, path: string) {
+  const tables = ["operations", "services", "volumes", "networks"] as const;
+  const schema = [SET_ASIDE_SCHEMA, ...tables.map(recordsSchema), LINES_SCHEMA].join("\n");
+  const database = openDatabase(files, {
+    path,
+    schema,
+    trials: [
+      ...tables.map((table) => `SELECT id, body, sha256 FROM ${table}`),
+      "SELECT operation_id, n, body, sha256 FROM lines LIMIT 1",
+      "SELECT source, id, body, reason FROM set_aside LIMIT 1",
+    ],
+    setAsideName: `damaged-${clock.wallMs()}`,
+    onSetAside: (keptAt, reason) =>
+      log.error({ keptAt, reason }, "the journal was damaged; it was kept and a new one begun"),
+  });
+
+  const records = <S extends z.ZodType>(
+    table: (typeof tables)[number],
+    rowSchema: S,
+    replacement: (id: string) => z.infer<S> | undefined = () => undefined,
+  ) =>
+    createRecords(database, table, rowSchema, (damage) => {
+      log.error(damage, "a journal entry was damaged and was set aside");
+      return replacement(damage.id);
+    });
+  const operations = records("operations", operationSchema, outcomeUnknown);
+  const services = records("services", serviceSchema);
+  const volumes = records("volumes", volumeSchema);
+  const networks = records("networks", networkSchema);
+
+  /** Nobody knows what became of it, and that is what the control plane has to hear. */
+  function outcomeUnknown(operationId: string): OperationRecord | undefined {
+    if (!idSchema.safeParse(operationId).success) return undefined;
+    const now = stampNow(clock);
+    return {
+      operationId,
+      receivedAt: now,
+      acknowledged: false,
+      linesAcknowledged: 0,
+      outcome: {
+        state: "unknown",
+        failure: {
+          code: "outcome_unknown",
+          message: "the agent's journal entry of this operation was damaged",
+          hint: "Look at the service's state, which is observed, and repeat the action if needed.",
+        },
+        lineCount: lineCount(operationId),
+        endedAt: now,
+      },
+    };
+  }
+
+  function lineCount(operationId: string): number {
+    const [row] = database.all("SELECT max(n) + 1 AS count FROM lines WHERE operation_id = ?", operationId);
+    return Number(row?.count ?? 0);
+  }
+
+  function readLine(row: Row): StoredLine {
+    try {
+      return storedLineSchema.parse(checked(row));
+    } catch (error) {
+      // The index has to stay taken, or all later lines would move.
+      log.warn({ operationId: row.operation_id, n: row.n, reason: String(error) }, "a log line was damaged");
+      return { at: stampNow(clock), level: "warn", text: "(this line was damaged on the agent's disk)" };
+    }
+  }
+
+  return {
+    operations: {
+      get: operations.get,
+      all: operations.all,
+      /** Oldest first: ids grow with time. */
+      unfinished: () => operations.all().filter((operation) => operation.outcome === undefined),
+      undelivered: () => operations.all().filter((operation) => !operation.acknowledged),
+      put: (operation: OperationRecord) => operations.put(operation.operationId, operation),
+      /** Changes a record that exists; nothing happens to one that does not. */
+      change(operationId: string, part: Partial<OperationRecord>): OperationRecord | undefined {
+        const known = operations.get(operationId);
+        if (known === undefined) return undefined;
+        const changed = { ...known, ...part };
+        operations.put(operationId, changed);
+        return changed;
+      },
+    },
+    services: {
+      get: services.get,
+      all: services.all,
+      put: (service: ServiceRecord) => services.put(service.serviceId, service),
+      change(serviceId: string, part: Partial<ServiceRecord>): void {
+        const known = services.get(serviceId);
+        if (known !== undefined) services.put(serviceId, { ...known, ...part });
+      },
+    },
+    volumes: {
+      get: volumes.get,
+      all: volumes.all,
+      put: (volume: VolumeRecord) => volumes.put(volume.name, volume),
+      remove: volumes.remove,
+    },
+    networks: {
+      get: networks.get,
+      all: networks.all,
+      put: (network: NetworkRecord) => networks.put(network.environmentId, network),
+      remove: networks.remove,
+    },
+    lines: {
+      count: lineCount,
+      /** Adds lines from index `from` on, in one write. */
+      add(operationId: string, from: number, lines: readonly StoredLine[]): void {
+        database.transaction(() => {
+          lines.forEach((line, index) => {
+            const body = JSON.stringify(line);
+            database.run(
+              "INSERT OR REPLACE INTO lines VALUES (?, ?, ?, ?)",
+              operationId,
+              from + index,
+              body,
+              sha256(body),
+            );
+          });
+        });
+      },
+      read(operationId: string, from: number, limit: number): StoredLine[] {
+        return database
+          .all(
+            "SELECT operation_id, n, body, sha256 FROM lines WHERE operation_id = ? AND n >= ? ORDER BY n LIMIT ?",
+            operationId,
+            from,
+            limit,
+          )
+          .map(readLine);
+      },
+    },
+    transaction: database.transaction,
+    /** Drops the lines that were delivered, and operations that are long over. */
+    compact(): void {
+      for (const operation of operations.all()) {
+        const { outcome, acknowledged, operationId } = operation;
+        if (outcome === undefined || !acknowledged) continue;
+        database.run("DELETE FROM lines WHERE operation_id = ?", operationId);
+        if (ageMs(clock, outcome.endedAt) > KEEP_FINISHED_MS) operations.remove(operationId);
+      }
+    },
+    close: database.close,
+  };
+}

@@ -1,0 +1,133 @@
+/** The real clock, randomness, files and host: the only source of time and chance. */
+import { randomBytes, randomUUIDv7 } from "node:crypto";
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  writeSync,
+} from "node:fs";
+import { arch, cpus, hostname, type as osType, release, totalmem, uptime } from "node:os";
+import { dirname } from "node:path";
+import type { Clock, Files, Host, Random } from "./deps.ts";
+
+export function createClock(): Clock {
+  // os.uptime() is shared by all processes of a boot; performance.now() is precise. Together: both.
+  const offsetMs = uptime() * 1_000 - performance.now();
+  const bootId = readOr("/proc/sys/kernel/random/boot_id", "unknown").trim();
+  return {
+    wallMs: () => Date.now(),
+    monotonicMs: () => Math.round(offsetMs + performance.now()),
+    bootId: () => bootId,
+    after(delayMs, run) {
+      const timer = setTimeout(run, Math.min(delayMs, 0x7fff_ffff));
+      return () => clearTimeout(timer);
+    },
+  };
+}
+
+export function createRandom(): Random {
+  return { id: () => randomUUIDv7(), bytes: (count) => randomBytes(count), fraction: () => Math.random() };
+}
+
+export function createFiles(): Files {
+  return {
+    readText(path) {
+      try {
+        return readFileSync(path, "utf8");
+      } catch (error) {
+        if (isErrno(error, "ENOENT")) return undefined;
+        throw error;
+      }
+    },
+    writeDurably(path, text, mode) {
+      const temporary = `${path}.new`;
+      // A leftover of a killed process may have another mode, which open would keep.
+      rmSync(temporary, { force: true });
+      const file = openSync(temporary, "wx", mode);
+      try {
+        writeSync(file, text);
+        fsyncSync(file);
+      } finally {
+        closeSync(file);
+      }
+      chmodSync(temporary, mode);
+      renameSync(temporary, path);
+      syncFolder(dirname(path));
+    },
+    makeFolder(path, mode) {
+      mkdirSync(path, { recursive: true, mode });
+      chmodSync(path, mode);
+    },
+    remove(path) {
+      rmSync(path, { recursive: true, force: true });
+    },
+    rename(from, to) {
+      renameSync(from, to);
+    },
+    giveTo(path, uid, gid) {
+      try {
+        chownSync(path, uid, gid);
+      } catch (error) {
+        if (!isErrno(error, "EPERM")) throw error;
+      }
+    },
+  };
+}
+
+export function createHost(dataDir: string, rssBytes: () => number): Host {
+  return {
+    facts() {
+      const disk = diskOf(dataDir);
+      return {
+        hostname: hostname().slice(0, 255),
+        os: /^PRETTY_NAME="?([^"\n]*)"?/m.exec(readOr("/etc/os-release", ""))?.[1]?.slice(0, 200) ?? osType(),
+        arch: arch().slice(0, 20),
+        kernel: release().slice(0, 200),
+        cpus: cpus().length,
+        memoryBytes: totalmem(),
+        diskBytes: disk?.total ?? null,
+        diskFreeBytes: disk?.free ?? null,
+      };
+    },
+    rssBytes,
+  };
+}
+
+function diskOf(path: string): { total: number; free: number } | undefined {
+  try {
+    const { bsize, blocks, bavail } = statfsSync(path);
+    return { total: bsize * blocks, free: bsize * bavail };
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return undefined;
+    throw error;
+  }
+}
+
+function syncFolder(path: string): void {
+  const folder = openSync(path, "r");
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}
+
+function readOr(path: string, otherwise: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return otherwise;
+    throw error;
+  }
+}
+
+function isErrno(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
+}

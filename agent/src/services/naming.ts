@@ -1,0 +1,63 @@
+/** Names and labels of the Docker objects that belong to a service. */
+import { idSchema } from "@dflow/protocol";
+import type { Labels } from "../docker/docker.ts";
+
+export const LABEL = {
+  agent: "sh.dflow.agent",
+  workspace: "sh.dflow.workspace",
+  environment: "sh.dflow.environment",
+  service: "sh.dflow.service",
+  generation: "sh.dflow.generation",
+  operation: "sh.dflow.operation",
+  /** Hash of what the container was created from; a different one means it has to be created anew. */
+  spec: "sh.dflow.spec",
+} as const;
+
+export const containerName = (serviceId: string, generation: number) => `dflow-${serviceId}-${generation}`;
+export const volumeName = (volumeId: string) => `dflow-vol-${volumeId}`;
+export const networkName = (environmentId: string) => `dflow-env-${environmentId}`;
+
+export const agentLabel = (agentId: string) => `${LABEL.agent}=${agentId}`;
+export const serviceLabel = (serviceId: string) => `${LABEL.service}=${serviceId}`;
+export const environmentLabel = (environmentId: string) => `${LABEL.environment}=${environmentId}`;
+
+export interface Ownership {
+  agentId: string;
+  workspaceId: string;
+  environmentId: string;
+  serviceId: string;
+  generation: number;
+  operationId: string;
+}
+
+/** Labels of what belongs to one service: its containers and volumes. */
+export function serviceLabels(owner: Ownership): Labels {
+  return {
+    [LABEL.agent]: owner.agentId,
+    [LABEL.workspace]: owner.workspaceId,
+    [LABEL.environment]: owner.environmentId,
+    [LABEL.service]: owner.serviceId,
+    [LABEL.generation]: String(owner.generation),
+    [LABEL.operation]: owner.operationId,
+  };
+}
+
+/** Labels of a network, which belongs to all services of its environment. */
+export function networkLabels(owner: Ownership): Labels {
+  return {
+    [LABEL.agent]: owner.agentId,
+    [LABEL.workspace]: owner.workspaceId,
+    [LABEL.environment]: owner.environmentId,
+    [LABEL.operation]: owner.operationId,
+  };
+}
+
+/** The service that labels name, when they carry a proper id. */
+export function serviceOf(labels: Labels): string | undefined {
+  return idSchema.safeParse(labels[LABEL.service]).data;
+}
+
+export function generationOf(labels: Labels): number {
+  const generation = Number(labels[LABEL.generation]);
+  return Number.isSafeInteger(generation) && generation >= 0 ? generation : 0;
+}
