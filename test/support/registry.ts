@@ -22,8 +22,8 @@ export type Fault =
   /** Nothing is found under any tag or digest. */
   | { kind: "no-manifest" }
   /**
-   * The connection breaks when a blob has been given up to this byte; a resumed download gets no further. Docker tries
-   * five times with 5, 10, 15 and 20 seconds between. With `times`, it works again after so many breaks.
+   * The connection breaks when a blob has been given up to this byte; a resumed download gets no further. Docker waits
+   * 5, 10, 15, 20 and 25 seconds between its tries and then gives up. With `times`, it works again after so many breaks.
    */
   | { kind: "cut"; atByte: number; times?: number }
   /** Each blob comes at this rate, so that progress by layer can be seen. */
