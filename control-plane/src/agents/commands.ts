@@ -1,0 +1,101 @@
+/** What agents answer to commands, as changes of rows: acknowledgements and results, for their own operations only. */
+import type { Ack, Result } from "@dflow/protocol";
+import type { Conn, Trx } from "../db/database.ts";
+import { endOperation, hasEnded, moveOperation, type OperationChange, touchOperation } from "../operations/results.ts";
+
+/** Only operations of this server: what an agent says of any other is as if it said nothing. */
+function ownOperation(db: Conn, serverId: string, operationId: string) {
+  return db
+    .selectFrom("operation")
+    .select(["id", "state", "line_count"])
+    .where("id", "=", operationId)
+    .where("server_id", "=", serverId)
+    .executeTakeFirst();
+}
+
+export async function storeAck(trx: Trx, serverId: string, ack: Ack, at: number): Promise<OperationChange | undefined> {
+  const operation = await ownOperation(trx, serverId, ack.operationId);
+  if (operation === undefined) return undefined;
+  if (ack.outcome === "rejected") {
+    const failure = ack.failure ?? { code: "internal", message: "The agent refused the command and gave no reason." };
+    return endOperation(trx, operation.id, { state: "failed", endedAt: at, failure });
+  }
+  await trx.deleteFrom("outbox").where("operation_id", "=", operation.id).where("kind", "=", "command").execute();
+  return moveOperation(trx, operation.id, "running", at);
+}
+
+export interface StoredResult {
+  /** Index of the first log line that is not here; undefined when all are. */
+  missingFrom: number | undefined;
+  change: OperationChange | undefined;
+}
+
+/** A result counts once; one that comes again finds the operation ended and changes nothing. */
+export async function storeResult(
+  trx: Trx,
+  serverId: string,
+  result: Result,
+  receivedAt: number,
+): Promise<StoredResult | undefined> {
+  const operation = await ownOperation(trx, serverId, result.operationId);
+  if (operation === undefined) return undefined;
+  const { startedAgeMs } = result;
+  const change = hasEnded(operation)
+    ? undefined
+    : await endOperation(trx, operation.id, {
+        state: result.state,
+        failure: result.failure,
+        endedAt: receivedAt - result.endedAgeMs,
+        startedAt: startedAgeMs === undefined ? undefined : receivedAt - startedAgeMs,
+        timings: result.timings,
+        linesTotal: Math.max(result.lineCount, operation.line_count),
+      });
+  return { missingFrom: operation.line_count < result.lineCount ? operation.line_count : undefined, change };
+}
+
+/** The log is complete as it stands: all lines came, or the agent has no more of them. */
+export async function closeLog(trx: Trx, operationId: string): Promise<OperationChange> {
+  await trx
+    .updateTable("operation")
+    .set((row) => ({ lines_total: row.ref("line_count") }))
+    .where("id", "=", operationId)
+    .execute();
+  return touchOperation(trx, operationId);
+}
+
+/** Operations that this server's agent acknowledged and has not ended: it must be able to say how they are. */
+export async function acknowledgedOperations(db: Conn, serverId: string): Promise<string[]> {
+  const rows = await db
+    .selectFrom("operation")
+    .leftJoin("outbox", (join) =>
+      join.onRef("outbox.operation_id", "=", "operation.id").on("outbox.kind", "=", "command"),
+    )
+    .select("operation.id")
+    .where("operation.server_id", "=", serverId)
+    .where("operation.state", "in", ["sent", "running"])
+    .where("outbox.id", "is", null)
+    .execute();
+  return rows.map((row) => row.id);
+}
+
+/** Puts an acknowledged command back: its agent answers `duplicate` and its result, or starts over. */
+export async function sendAgain(trx: Trx, operationId: string, at: number): Promise<void> {
+  const operation = await trx
+    .selectFrom("operation")
+    .select(["id", "server_id", "service_id", "state"])
+    .where("id", "=", operationId)
+    .executeTakeFirst();
+  if (operation === undefined || hasEnded(operation)) return;
+  await trx
+    .insertInto("outbox")
+    .values({
+      server_id: operation.server_id,
+      service_id: operation.service_id,
+      operation_id: operation.id,
+      kind: "command",
+      created_at: at,
+      sent_session: null,
+    })
+    .onConflict((conflict) => conflict.columns(["operation_id", "kind"]).doNothing())
+    .execute();
+}

@@ -1,0 +1,206 @@
+/**
+ * One socket from its challenge to its end: counts frames, watches deadlines, answers at the border. What frames mean is
+ * the session's; how they travel is the wire's.
+ */
+import {
+  CLOSE,
+  decodeLogData,
+  LINK_LIMITS,
+  type OutgoingToAgent,
+  type ToControlPlane,
+  type WelcomePayload,
+} from "@dflow/protocol";
+import type { Deps } from "../deps.ts";
+import { readFrame } from "./frames.ts";
+import { type Authenticated, authenticate, type Challenge, HandshakeRefused, type Peer } from "./handshake.ts";
+import type { Session, SessionSocket } from "./session.ts";
+
+/** A websocket, in the verbs that a connection needs. Calls on one that is closed do nothing. */
+export interface Wire {
+  send(text: string): void;
+  close(code: number, reason: string): void;
+  /** Ends it without a word: for a peer that is believed to be gone. */
+  terminate(): void;
+  pause(): void;
+  resume(): void;
+  /** Bytes that the peer has not taken yet. */
+  bufferedBytes(): number;
+}
+
+export type ConnectionDeps = Pick<Deps, "db" | "clock" | "timers" | "random" | "log" | "signer" | "config">;
+
+export interface ConnectionHooks {
+  /** An agent has proved who it is: its session begins, and ends an older one. */
+  authenticated(connection: Connection, who: Authenticated, socket: SessionSocket): Session;
+  /** A frame of this server arrived. */
+  seen(serverId: string): void;
+  /** The socket is gone; called once. */
+  ended(connection: Connection): void;
+}
+
+export interface Connection {
+  readonly authenticated: boolean;
+  receiveText(text: string): void;
+  receiveBinary(bytes: Uint8Array): void;
+  /** The wire has closed. */
+  wireClosed(): void;
+  close(code: number, reason: string): void;
+}
+
+/** A peer that takes nothing off its socket is as good as gone; its commands are still in the outbox. */
+const BUFFERED_MAX_BYTES = 8 * 1024 * 1024;
+const CLOSE_REASON_MAX = 120;
+
+type State = "challenged" | "authenticating" | "online" | "ended";
+
+export function createConnection(deps: ConnectionDeps, wire: Wire, peer: Peer, hooks: ConnectionHooks): Connection {
+  const { config, clock, timers, random, log } = deps;
+  const challenge: Challenge = {
+    connectionId: random.id(),
+    nonce: random.bytes(32).toString("base64url"),
+    controlPlaneId: deps.signer.controlPlaneId,
+  };
+  let state: State = "challenged";
+  let who: Authenticated | undefined;
+  let session: Session | undefined;
+  let sentSeq = 0;
+  let receivedSeq = 0;
+  let lastFrameAt = clock.monotonicMs();
+  let paused = false;
+
+  const send = (frame: OutgoingToAgent): void => {
+    if (state === "ended") return;
+    // Everything up to the welcome is of session 0: only the welcome tells the agent its number.
+    const number = frame.type === "welcome" ? 0 : (who?.session ?? 0);
+    wire.send(JSON.stringify({ type: frame.type, seq: ++sentSeq, session: number, data: frame.data }));
+    if (wire.bufferedBytes() > BUFFERED_MAX_BYTES) terminate("it takes nothing off its socket");
+  };
+
+  const finish = (): void => {
+    if (state === "ended") return;
+    state = "ended";
+    cancelHandshake();
+    cancelDeadline();
+    hooks.ended(connection);
+  };
+  const close = (code: number, reason: string): void => {
+    if (state === "ended") return;
+    wire.close(code, reason.slice(0, CLOSE_REASON_MAX));
+    finish();
+  };
+  const terminate = (reason: string): void => {
+    if (state === "ended") return;
+    log.info({ serverId: who?.serverId, address: peer.address, reason }, "end an agent's socket");
+    wire.terminate();
+    finish();
+  };
+
+  const cancelHandshake = timers.after(LINK_LIMITS.preAuthMs, () => {
+    if (state !== "online") close(CLOSE.unauthenticated, "the handshake took too long");
+  });
+  const cancelDeadline = timers.every(Math.max(10, Math.floor(config.linkDeadlineMs / 4)), () => {
+    const silentMs = clock.monotonicMs() - lastFrameAt;
+    if (state === "online" && !paused && silentMs > config.linkDeadlineMs) terminate(`silent for ${silentMs} ms`);
+  });
+
+  const welcome = async (jws: string): Promise<void> => {
+    state = "authenticating";
+    const proved = await authenticate(deps, jws, challenge, peer);
+    const payload: WelcomePayload = {
+      connectionId: challenge.connectionId,
+      agentNonce: proved.agentNonce,
+      agentId: proved.serverId,
+      session: proved.session,
+      heartbeatMs: config.heartbeatMs,
+      deadlineMs: config.linkDeadlineMs,
+    };
+    const signed = await deps.signer.sign(payload);
+    if (state !== "authenticating") return;
+    state = "online";
+    who = proved;
+    cancelHandshake();
+    lastFrameAt = clock.monotonicMs();
+    send({ type: "welcome", data: { jws: signed } });
+    session = hooks.authenticated(connection, proved, {
+      serverId: proved.serverId,
+      session: proved.session,
+      send,
+      isOpen: () => state === "online",
+      pause() {
+        paused = true;
+        wire.pause();
+      },
+      resume() {
+        if (!paused) return;
+        paused = false;
+        lastFrameAt = clock.monotonicMs();
+        wire.resume();
+      },
+      fail: () => close(INTERNAL_ERROR, "the control plane failed to handle a frame"),
+    });
+  };
+
+  const refuse = (error: unknown): void => {
+    if (error instanceof HandshakeRefused) {
+      log.warn({ address: peer.address, reason: error.message }, "refuse an agent");
+      close(error.closeCode, error.message);
+      return;
+    }
+    log.error({ err: error, address: peer.address }, "authenticate an agent");
+    close(INTERNAL_ERROR, "the control plane failed");
+  };
+
+  const dispatch = (frame: ToControlPlane): void => {
+    if (state === "challenged" && frame.type === "auth") {
+      welcome(frame.data.jws).catch(refuse);
+    } else if (state !== "online" || session === undefined) {
+      close(CLOSE.unauthenticated, `${frame.type} before the handshake was over`);
+    } else if (frame.type === "auth") {
+      close(CLOSE.badFrame, "a second handshake");
+    } else {
+      session.receive(frame);
+    }
+  };
+
+  const connection: Connection = {
+    get authenticated() {
+      return state === "online";
+    },
+    receiveText(text) {
+      if (state === "ended") return;
+      if (state !== "online" && Buffer.byteLength(text) > LINK_LIMITS.preAuthFrameBytes) {
+        close(CLOSE.tooBig, "a large frame before the handshake was over");
+        return;
+      }
+      lastFrameAt = clock.monotonicMs();
+      if (who !== undefined) hooks.seen(who.serverId);
+      const read = readFrame(text, receivedSeq, who?.session ?? 0);
+      if (read.verdict === "repeated") return;
+      if (read.verdict === "too_big") close(CLOSE.tooBig, "a frame over the limit");
+      else if (read.verdict === "bad") close(CLOSE.badFrame, read.reason);
+      else {
+        receivedSeq += 1;
+        if (read.verdict === "frame") dispatch(read.frame);
+        else send({ type: "error", data: { code: "unsupported", message: `unknown frame type “${read.type}”` } });
+      }
+    },
+    receiveBinary(bytes) {
+      if (state === "ended") return;
+      lastFrameAt = clock.monotonicMs();
+      const data = state === "online" ? decodeLogData(bytes) : undefined;
+      if (data === undefined || data.payload.length > LINK_LIMITS.logPayloadBytes) {
+        close(CLOSE.badFrame, "a binary frame that is no log data");
+        return;
+      }
+      if (who !== undefined) hooks.seen(who.serverId);
+      session?.receiveLog(data);
+    },
+    wireClosed: finish,
+    close,
+  };
+  send({ type: "challenge", data: challenge });
+  return connection;
+}
+
+/** RFC 6455: the endpoint met a condition that it did not expect. */
+const INTERNAL_ERROR = 1011;

@@ -1,0 +1,144 @@
+/** Wires the agents' side: enrolment, sockets, sessions and what the other rooms may ask of them. */
+import type { Server } from "node:http";
+import { AppError, CLOSE } from "@dflow/protocol";
+import type { Hono } from "hono";
+import type { Deps } from "../deps.ts";
+import { clientAddress } from "../http/client-address.ts";
+import type { ApiEnv } from "../http/context.ts";
+import type { Agents } from "./agents.ts";
+import { type Connection, createConnection } from "./connection.ts";
+import { type Authenticated, ownHosts } from "./handshake.ts";
+import { createLogHints } from "./hints.ts";
+import { createLinks } from "./links.ts";
+import { expireWaiting } from "./outbox.ts";
+import { enrolmentRoutes } from "./routes.ts";
+import { createSession, type Session, type SessionSocket } from "./session.ts";
+import { createSocketServer } from "./socket-server.ts";
+
+export interface AgentsSide extends Agents {
+  /** POST /agent/v1/nonce and /agent/v1/enrol. */
+  routes: Hono<ApiEnv>;
+  /** Takes the server's upgrade requests. Call it after start(). */
+  attach(server: Server): void;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** How often operations are looked for that waited too long for a server that is away. */
+const EXPIRY_INTERVAL_MS = 5_000;
+
+interface Live {
+  connection: Connection;
+  session: Session;
+  number: number;
+}
+
+export function createAgents(deps: Deps): AgentsSide {
+  const { config, hub, log, timers } = deps;
+  const links = createLinks(deps);
+  const hints = createLogHints(deps);
+  const live = new Map<string, Live>();
+  const serverOf = new Map<Connection, string>();
+  const connections = new Set<Connection>();
+  /** Ends of sessions that still write; stop() waits for them. */
+  const ending = new Set<Promise<void>>();
+  let expiring: Promise<void> = Promise.resolve();
+  let cancelExpiry: (() => void) | undefined;
+
+  const background = (work: Promise<void>, what: string): void => {
+    const guarded: Promise<void> = work
+      .catch((err: unknown) => log.error({ err }, what))
+      .finally(() => ending.delete(guarded));
+    ending.add(guarded);
+  };
+
+  const begin = (connection: Connection, who: Authenticated, socket: SessionSocket, address: string): Session => {
+    const session = createSession({ ...deps, hints, links }, socket);
+    const older = live.get(who.serverId);
+    if (older !== undefined && older.number > who.session) {
+      connection.close(CLOSE.superseded, "a newer session of this agent is open");
+      return session;
+    }
+    live.set(who.serverId, { connection, session, number: who.session });
+    serverOf.set(connection, who.serverId);
+    if (older !== undefined) {
+      older.connection.close(CLOSE.superseded, "a newer session of this agent took over");
+      background(older.session.end(), "end a superseded session");
+    }
+    const { workspaceId, connectedAt, revision } = who;
+    links.online(who.serverId, { workspaceId, connectedAt, peerAddress: address });
+    hub.publish(workspaceId, { type: "server", id: who.serverId, revision });
+    log.info({ serverId: who.serverId, session: who.session, address }, "an agent is connected");
+    session.wake();
+    return session;
+  };
+
+  const ended = (connection: Connection): void => {
+    connections.delete(connection);
+    const serverId = serverOf.get(connection);
+    serverOf.delete(connection);
+    const current = serverId === undefined ? undefined : live.get(serverId);
+    // A superseded connection is not what holds the link: its successor is.
+    if (serverId === undefined || current?.connection !== connection) return;
+    live.delete(serverId);
+    log.info({ serverId, session: current.number }, "an agent is gone");
+    background(current.session.end(), "end a session");
+    background(links.offline(serverId), "note that a server is away");
+  };
+
+  const sockets = createSocketServer(timers, (wire, request) => {
+    const forwarded = request.headers["x-forwarded-for"];
+    const address = clientAddress(
+      request.socket.remoteAddress,
+      Array.isArray(forwarded) ? forwarded.join(",") : forwarded,
+      config.trustedProxies,
+    );
+    const hosts = ownHosts(config.publicUrl, config.listen.host, request.socket.localPort ?? config.listen.port);
+    const connection = createConnection(
+      deps,
+      wire,
+      { hosts, address },
+      {
+        authenticated: (connection, who, socket) => begin(connection, who, socket, address),
+        seen: links.seen,
+        ended,
+      },
+    );
+    connections.add(connection);
+    return connection;
+  });
+
+  return {
+    routes: enrolmentRoutes(deps),
+    attach: sockets.attach,
+    async start() {
+      await links.start();
+      cancelExpiry = timers.every(EXPIRY_INTERVAL_MS, () => {
+        expiring = expireWaiting(deps).catch((err: unknown) => log.error({ err }, "expire what waited too long"));
+      });
+    },
+    async stop() {
+      cancelExpiry?.();
+      for (const connection of connections) connection.close(CLOSE.goingAway, "the control plane is going down");
+      await sockets.stop();
+      await expiring;
+      while (ending.size > 0) await Promise.all(ending);
+      hints.stop();
+      await links.stop();
+    },
+    wake: (serverId) => live.get(serverId)?.session.wake(),
+    link: links.info,
+    openLog(serverId, request, listener) {
+      const session = live.get(serverId)?.session;
+      if (session === undefined) {
+        throw new AppError("server_unreachable", "The server cannot be reached at the moment.", {
+          hint: "Logs are read from the server itself, as soon as it is online again.",
+        });
+      }
+      return session.streams.open(request, listener);
+    },
+    disconnect(serverId) {
+      live.get(serverId)?.connection.close(CLOSE.revoked, "this server was removed");
+    },
+  };
+}
