@@ -1,0 +1,145 @@
+/** Who gets a session and who does not, over real sockets. */
+import { CLOSE } from "@dflow/protocol";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { authProblem, ownHosts } from "./handshake.ts";
+import { type FakeIdentity, newKey, openSocket } from "./testing/fake-agent.ts";
+import { createManualPlatform, type Harness, PRE_AUTH_MS, startHarness, until } from "./testing/harness.ts";
+
+let harness: Harness;
+let platform: ReturnType<typeof createManualPlatform>;
+let agent: FakeIdentity;
+beforeEach(async () => {
+  platform = createManualPlatform();
+  harness = await startHarness({ platform });
+  agent = await harness.enrolled();
+});
+afterEach(() => harness.stop());
+
+const link = () => harness.agents.link(agent.agentId);
+
+describe("the handshake", () => {
+  it("gives a session that grows, and tells when the server is online", async () => {
+    expect(link().state).toBe("never_connected");
+    const first = await harness.open();
+    const welcome = await first.authenticate(agent);
+    expect(welcome).toMatchObject({ agentId: agent.agentId, session: 1, heartbeatMs: 10_000, deadlineMs: 30_000 });
+    expect(link()).toMatchObject({ state: "online", peerAddress: "127.0.0.1", connectedAt: platform.clock.now() });
+    first.close();
+    await until(() => link().state === "unreachable");
+    expect((await (await harness.open()).authenticate(agent)).session).toBe(2);
+    const hints = harness.events.filter((event) => event.type === "server" && event.revision > 1);
+    expect(hints.map((event) => event.id)).toEqual([agent.agentId, agent.agentId, agent.agentId]);
+  });
+
+  it("ends the older socket of the same server", async () => {
+    const [older, newer] = [await harness.connect(agent), await harness.connect(agent)];
+    expect((await older.ended).code).toBe(CLOSE.superseded);
+    expect(link().state).toBe("online");
+    newer.send({
+      type: "heartbeat",
+      data: { observedAgeMs: null, dockerOk: true, running: [], streams: 0, rssBytes: 1 },
+    });
+    await newer.next("heartbeat_ack");
+  });
+
+  const refusals: [string, (payload: Record<string, unknown>) => Record<string, unknown>][] = [
+    ["another control plane", (payload) => ({ ...payload, controlPlaneId: "x".repeat(43) })],
+    ["another host", (payload) => ({ ...payload, url: "wss://evil.example/agent/v1" })],
+    ["another path", (payload) => ({ ...payload, url: "wss://dflow.example/elsewhere" })],
+    ["another connection", (payload) => ({ ...payload, connectionId: platform.random.id() })],
+    ["another nonce", (payload) => ({ ...payload, nonce: "A".repeat(43) })],
+    ["an unknown agent", (payload) => ({ ...payload, agentId: platform.random.id() })],
+    ["a payload without facts", ({ facts: _, ...payload }) => payload],
+  ];
+  it.each(refusals)("refuses a signature for %s with 4401", async (_, change) => {
+    const socket = await harness.open();
+    await socket.authenticate(agent, change).catch(() => undefined);
+    expect((await socket.ended).code).toBe(CLOSE.unauthenticated);
+    expect(link().state).toBe("never_connected");
+  });
+
+  it("takes the public address and this listener's own names", async () => {
+    for (const url of ["wss://dflow.example/agent/v1", harness.socketUrl.replace("127.0.0.1", "localhost")]) {
+      const socket = await harness.open();
+      await socket.authenticate(agent, (payload) => ({ ...payload, url }));
+    }
+  });
+
+  it("refuses a signature by another key with 4401", async () => {
+    const socket = await harness.open();
+    await socket.authenticate({ agentId: agent.agentId, key: await newKey() }).catch(() => undefined);
+    expect((await socket.ended).code).toBe(CLOSE.unauthenticated);
+  });
+
+  it("refuses a recorded handshake on another socket", async () => {
+    let recorded = "";
+    const key = {
+      ...agent.key,
+      async sign(payload: unknown) {
+        recorded = await agent.key.sign(payload);
+        return recorded;
+      },
+    };
+    await (await harness.open()).authenticate({ ...agent, key });
+    const socket = await harness.open();
+    socket.send({ type: "auth", data: { jws: recorded } });
+    expect((await socket.ended).code).toBe(CLOSE.unauthenticated);
+  });
+
+  it("tells a removed server with 4403, at once when it is connected", async () => {
+    const socket = await harness.connect(agent);
+    await harness.db.updateTable("server").set({ deleted_at: 1 }).where("id", "=", agent.agentId).execute();
+    harness.agents.disconnect(agent.agentId);
+    expect((await socket.ended).code).toBe(CLOSE.revoked);
+    const again = await harness.open();
+    await again.authenticate(agent).catch(() => undefined);
+    expect((await again.ended).code).toBe(CLOSE.revoked);
+    const stranger = await harness.open();
+    await stranger.authenticate({ agentId: agent.agentId, key: await newKey() }).catch(() => undefined);
+    expect((await stranger.ended).code).toBe(CLOSE.unauthenticated);
+  });
+
+  it("ends a socket that proves nothing within its time", async () => {
+    const socket = await harness.open();
+    await socket.next("challenge");
+    platform.advance(PRE_AUTH_MS);
+    expect((await socket.ended).code).toBe(CLOSE.unauthenticated);
+  });
+
+  it("takes no other frame before it", async () => {
+    const socket = await harness.open();
+    socket.send({ type: "state", data: { full: true, services: [] } });
+    expect((await socket.ended).code).toBe(CLOSE.unauthenticated);
+  });
+
+  it("takes no frame over 8 KiB before it", async () => {
+    const oneFrame = await harness.open();
+    oneFrame.sendText("x".repeat(9 * 1024));
+    expect((await oneFrame.ended).code).toBe(CLOSE.tooBig);
+    const endless = await harness.open();
+    endless.sendText("x".repeat(900 * 1024));
+    expect((await endless.ended).code).toBe(CLOSE.tooBig);
+  });
+
+  it("upgrades only its own path and protocol", async () => {
+    await expect(openSocket(harness.socketUrl, "other.1")).rejects.toThrow("400");
+    await expect(openSocket(harness.socketUrl.replace("/v1", "/v2"))).rejects.toThrow("404");
+  });
+});
+
+describe("ownHosts", () => {
+  it("writes default ports as URLs do", () => {
+    expect(ownHosts("https://dflow.example", "127.0.0.1", 80)).toContain("127.0.0.1");
+    expect(ownHosts("https://dflow.example:8443", "::1", 3100)).toEqual(
+      expect.arrayContaining(["dflow.example:8443", "[::1]:3100", "localhost:3100"]),
+    );
+  });
+});
+
+describe("authProblem", () => {
+  it("does not take a text that is no URL for one of ours", () => {
+    const challenge = { connectionId: "c", nonce: "n", controlPlaneId: "p" };
+    const payload = { ...challenge, url: "dflow.example/agent/v1" } as Parameters<typeof authProblem>[0];
+    expect(authProblem(payload, challenge, ["dflow.example"])).toContain("not a URL");
+  });
+});
