@@ -1,5 +1,7 @@
 /** What touches the world, and what all rooms share. Rooms take the parts of it that they use. */
 import type { Logger } from "pino";
+import type { Agents } from "./agents/agents.ts";
+import type { Access } from "./auth/access.ts";
 import type { Config } from "./config.ts";
 import type { Db } from "./db/database.ts";
 import type { EventHub } from "./events/hub.ts";
@@ -16,4 +18,12 @@ export interface Deps extends Platform {
   signer: Signer;
   /** Signs the cookies of sessions. */
   sessionSecret: string;
+}
+
+/** What the rooms behind the API get on top. */
+export interface RoomDeps extends Deps {
+  access: Access;
+  agents: Agents;
+  /** Aborted when the process is about to stop: open streams end. */
+  stopping: AbortSignal;
 }

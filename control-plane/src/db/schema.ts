@@ -198,7 +198,42 @@ export interface AuditTable {
   details: string | null;
 }
 
+/** The tables of better-auth that rooms of ours read or write, with its names. Times are ISO text. */
+export interface UserTable {
+  id: string;
+  name: string;
+  email: string;
+  emailVerified: number;
+  image: string | null;
+  createdAt: string;
+  updatedAt: string;
+}
+
+export interface SessionTable {
+  id: string;
+  userId: string;
+  token: string;
+  expiresAt: string;
+  ipAddress: string | null;
+  userAgent: string | null;
+  createdAt: string;
+  updatedAt: string;
+}
+
+export interface AccountTable {
+  id: string;
+  userId: string;
+  accountId: string;
+  providerId: string;
+  password: string | null;
+  createdAt: string;
+  updatedAt: string;
+}
+
 export interface Database {
+  user: UserTable;
+  session: SessionTable;
+  account: AccountTable;
   workspace: WorkspaceTable;
   member: MemberTable;
   invitation: InvitationTable;

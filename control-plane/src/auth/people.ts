@@ -1,0 +1,159 @@
+/** People: passwords and sessions, by better-auth. Sign-up is closed; only what is named here can be reached. */
+import { AppError } from "@dflow/protocol";
+import { betterAuth } from "better-auth";
+import { isAPIError } from "better-auth/api";
+import type { Db, Trx } from "../db/database.ts";
+import type { Deps } from "../deps.ts";
+import type { Principal } from "./principal.ts";
+
+export type PeopleDeps = Pick<Deps, "config" | "db" | "random" | "clock" | "sessionSecret">;
+
+export interface NewPerson {
+  email: string;
+  name: string;
+  passwordHash: string;
+}
+
+export interface SignedIn {
+  user: { id: string; email: string; name: string };
+  /** Set-Cookie lines for the browser. */
+  cookies: string[];
+}
+
+export interface People {
+  /** Throws `unauthenticated` when address or password is wrong. */
+  signIn(email: string, password: string, request: { headers: Headers; address: string }): Promise<SignedIn>;
+  /** The cookies that clear the session. Safe without one. */
+  signOut(headers: Headers): Promise<string[]>;
+  /** Who the cookie names, and cookies to renew, or undefined without a valid session. */
+  session(
+    headers: Headers,
+  ): Promise<{ principal: Extract<Principal, { kind: "user" }>; cookies: string[] } | undefined>;
+  hashPassword(password: string): Promise<string>;
+  /** Throws `unauthenticated` when it is not this user's. */
+  checkPassword(userId: string, password: string): Promise<void>;
+  /** Adds the user and their password in the caller's transaction. Throws `name_taken` for a known address. */
+  add(trx: Trx, person: NewPerson): Promise<string>;
+}
+
+const SESSION_SECONDS = 7 * 24 * 3600;
+const RENEW_AFTER_SECONDS = 24 * 3600;
+/** Carries the address that our own rules found to better-auth, which would otherwise read X-Forwarded-For itself. */
+const ADDRESS_HEADER = "x-dflow-client-address";
+
+export function createPeople(deps: PeopleDeps): People {
+  const auth = createBetterAuth(deps);
+  return {
+    async signIn(email, password, { headers, address }) {
+      const inner = new Headers({ [ADDRESS_HEADER]: address });
+      const agent = headers.get("user-agent");
+      if (agent !== null) inner.set("user-agent", agent.slice(0, 300));
+      try {
+        const { response, headers: set } = await auth.api.signInEmail({
+          body: { email, password },
+          headers: inner,
+          returnHeaders: true,
+        });
+        const { id, name } = response.user;
+        return { user: { id, email: response.user.email, name }, cookies: set.getSetCookie() };
+      } catch (error) {
+        if (!isAPIError(error) || error.statusCode >= 500) throw error;
+        throw new AppError("unauthenticated", "Email or password is wrong.", { cause: error });
+      }
+    },
+    async signOut(headers) {
+      const { headers: set } = await auth.api.signOut({ headers: cookieOnly(headers), returnHeaders: true });
+      return set.getSetCookie();
+    },
+    async session(headers) {
+      if (!headers.has("cookie")) return undefined;
+      const { response, headers: set } = await auth.api.getSession({
+        headers: cookieOnly(headers),
+        returnHeaders: true,
+      });
+      if (response === null) return undefined;
+      const { user, session } = response;
+      return {
+        principal: {
+          kind: "user",
+          id: user.id,
+          name: user.name,
+          email: user.email,
+          sessionId: session.id,
+          sessionEndsAt: new Date(session.expiresAt).getTime(),
+        },
+        cookies: set.getSetCookie(),
+      };
+    },
+    async hashPassword(password) {
+      const context = await auth.$context;
+      return context.password.hash(password);
+    },
+    async checkPassword(userId, password) {
+      const account = await deps.db
+        .selectFrom("account")
+        .select("password")
+        .where("userId", "=", userId)
+        .where("providerId", "=", "credential")
+        .executeTakeFirst();
+      const context = await auth.$context;
+      const right = account?.password != null && (await context.password.verify({ hash: account.password, password }));
+      if (!right) {
+        throw new AppError("unauthenticated", "There is an account with this address; its password is another one.");
+      }
+    },
+    async add(trx, person) {
+      const email = person.email.toLowerCase();
+      const known = await trx.selectFrom("user").select("id").where("email", "=", email).executeTakeFirst();
+      if (known !== undefined) throw new AppError("name_taken", `${email} has an account already.`);
+      const id = deps.random.id();
+      const now = new Date(deps.clock.now()).toISOString();
+      const stamps = { createdAt: now, updatedAt: now };
+      await trx
+        .insertInto("user")
+        .values({ id, email, name: person.name, emailVerified: 0, image: null, ...stamps })
+        .execute();
+      await trx
+        .insertInto("account")
+        .values({
+          id: deps.random.id(),
+          userId: id,
+          accountId: id,
+          providerId: "credential",
+          password: person.passwordHash,
+          ...stamps,
+        })
+        .execute();
+      return id;
+    },
+  };
+}
+
+function createBetterAuth({ config, db, random, sessionSecret }: PeopleDeps) {
+  return betterAuth({
+    appName: "dFlow",
+    baseURL: config.publicUrl,
+    basePath: "/api/auth",
+    secret: sessionSecret,
+    database: { db: db as Db, type: "sqlite" },
+    emailAndPassword: { enabled: true, disableSignUp: true, minPasswordLength: 12, maxPasswordLength: 128 },
+    session: { expiresIn: SESSION_SECONDS, updateAge: RENEW_AFTER_SECONDS, cookieCache: { enabled: false } },
+    advanced: {
+      database: { generateId: () => random.id() },
+      cookiePrefix: "dflow",
+      useSecureCookies: config.publicUrl.startsWith("https://"),
+      defaultCookieAttributes: { httpOnly: true, sameSite: "strict" },
+      ipAddress: { ipAddressHeaders: [ADDRESS_HEADER] },
+      // Origins are checked for all of the API in one place of ours (http/origin.ts), its own routes are not mounted.
+      disableCSRFCheck: true,
+      disableOriginCheck: true,
+    },
+    rateLimit: { enabled: false },
+    telemetry: { enabled: false },
+    logger: { disabled: true },
+  });
+}
+
+function cookieOnly(headers: Headers): Headers {
+  return new Headers({ cookie: headers.get("cookie") ?? "" });
+}

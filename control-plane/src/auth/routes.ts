@@ -1,0 +1,107 @@
+/** Sign-in, sign-out and "who am I": the only three doors to sessions. */
+import { createRoute } from "@hono/zod-openapi";
+import type { Context } from "hono";
+import { z } from "zod";
+import { writeAudit } from "../audit/write-audit.ts";
+import type { Deps } from "../deps.ts";
+import type { ApiEnv } from "../http/context.ts";
+import { createRateLimiter } from "../http/rate-limit.ts";
+import { type ApiRouter, createRouter, json, jsonBody, noContent, problems } from "../http/router.ts";
+import { isoTime } from "../http/times.ts";
+import type { Access } from "./access.ts";
+import type { People } from "./people.ts";
+
+const signIn = z.object({ email: z.email().max(254), password: z.string().min(1).max(128) }).meta({ id: "SignIn" });
+const user = z.object({ id: z.string(), email: z.string(), name: z.string() });
+const signedIn = z.object({ user }).meta({ id: "SignedIn" });
+const session = z.object({ user, expiresAt: z.string() }).nullable();
+
+/** Attempts of one address, whatever the account; wrong passwords for one account from one address, and from all. */
+const PER_ADDRESS = { limit: 60, windowMs: 60_000 };
+const FAILURES_PER_PAIR = { limit: 10, windowMs: 15 * 60_000 };
+const FAILURES_PER_ACCOUNT = { limit: 100, windowMs: 15 * 60_000 };
+
+export type AuthDeps = Pick<Deps, "db" | "clock" | "random"> & { access: Access };
+
+export function createAuthRoutes(deps: AuthDeps, people: People): ApiRouter {
+  const router = createRouter();
+  const perAddress = createRateLimiter(PER_ADDRESS, deps.clock);
+  const perPair = createRateLimiter(FAILURES_PER_PAIR, deps.clock);
+  const perAccount = createRateLimiter(FAILURES_PER_ACCOUNT, deps.clock);
+
+  router.openapi(
+    createRoute({
+      method: "post",
+      path: "/sign-in/email",
+      operationId: "signIn",
+      tags: ["Session"],
+      security: [],
+      request: jsonBody(signIn),
+      responses: { 200: json(signedIn, "Signed in; the session is a cookie"), ...problems(400, 401, 403, 413, 429) },
+    }),
+    async (c) => {
+      const { email, password } = c.req.valid("json");
+      const address = c.var.clientAddress;
+      const account = email.toLowerCase();
+      const pair = `${address} ${account}`;
+      perAddress.take(address);
+      // Counted before the password is looked at, so that attempts side by side are counted too.
+      perPair.take(pair);
+      perAccount.take(account);
+      const result = await people.signIn(account, password, { headers: c.req.raw.headers, address });
+      perPair.clear(pair);
+      perAccount.clear(account);
+      await deps.db.transaction().execute((trx) =>
+        writeAudit(trx, deps, {
+          workspaceId: null,
+          actor: { kind: "user", id: result.user.id, name: result.user.name, address },
+          action: "session.sign_in",
+          target: { kind: "user", id: result.user.id },
+        }),
+      );
+      setCookies(c, result.cookies);
+      c.header("Cache-Control", "no-store");
+      return c.json({ user: result.user }, 200);
+    },
+  );
+
+  router.openapi(
+    createRoute({
+      method: "post",
+      path: "/sign-out",
+      operationId: "signOut",
+      tags: ["Session"],
+      security: [],
+      responses: { 204: noContent, ...problems(403, 429) },
+    }),
+    async (c) => {
+      setCookies(c, await people.signOut(c.req.raw.headers));
+      deps.access.changed();
+      return c.body(null, 204);
+    },
+  );
+
+  router.openapi(
+    createRoute({
+      method: "get",
+      path: "/get-session",
+      operationId: "getSession",
+      tags: ["Session"],
+      security: [],
+      responses: { 200: json(session, "The session, or null"), ...problems(429) },
+    }),
+    async (c) => {
+      c.header("Cache-Control", "no-store");
+      const found = await people.session(c.req.raw.headers);
+      if (found === undefined) return c.json(null, 200);
+      setCookies(c, found.cookies);
+      const { id, email, name, sessionEndsAt } = found.principal;
+      return c.json({ user: { id, email, name }, expiresAt: isoTime(sessionEndsAt) }, 200);
+    },
+  );
+  return router;
+}
+
+function setCookies(c: Context<ApiEnv>, cookies: string[]): void {
+  for (const cookie of cookies) c.header("Set-Cookie", cookie, { append: true });
+}

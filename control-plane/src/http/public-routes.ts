@@ -1,0 +1,23 @@
+/** The routes under /api that need neither session nor API key. Everything else is refused without one. */
+
+export interface PublicRoute {
+  method: string;
+  path: string;
+  reason: string;
+}
+
+export const PUBLIC_ROUTES: readonly PublicRoute[] = [
+  { method: "POST", path: "/api/auth/sign-in/email", reason: "this is how a session begins" },
+  { method: "POST", path: "/api/auth/sign-out", reason: "ending a session that is gone already is no error" },
+  { method: "GET", path: "/api/auth/get-session", reason: "answers null without a session" },
+  {
+    method: "POST",
+    path: "/api/v1/invitations/accept",
+    reason: "the invited person has no account yet; the token is the right",
+  },
+  { method: "GET", path: "/api/v1/openapi.json", reason: "the document is the same for everyone and names nobody" },
+];
+
+export function isPublicRoute(method: string, path: string): boolean {
+  return PUBLIC_ROUTES.some((route) => route.method === method && route.path === path);
+}
