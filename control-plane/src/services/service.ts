@@ -1,0 +1,165 @@
+/** Services: created, listed, shown, and their credentials. What is done to them is in actions.ts. */
+import {
+  AppError,
+  type Credentials,
+  credentialsOf,
+  type EngineEntry,
+  engineVersions,
+  guard,
+  type ImageMap,
+  type Role,
+  SERVICE_NAME_PATTERN,
+  type Service,
+  serviceNameProblem,
+} from "@dflow/protocol";
+import { writeAudit } from "../audit/write-audit.ts";
+import type { Actor } from "../auth/principal.ts";
+import { isUniqueConflict } from "../db/conflicts.ts";
+import type { RoomDeps } from "../deps.ts";
+import { findEngine, listEngines } from "../engines/catalogue.ts";
+import { findEnvironment } from "../environments/store.ts";
+import { fieldError } from "../http/problem.ts";
+import { findOpenOperation, newestOperations } from "../operations/store.ts";
+import { serviceSecretPlace } from "../secrets/seals.ts";
+import { newPassword } from "./password.ts";
+import { findSecret, findService, insertSecret, insertService, listServiceRows, type ServiceRow } from "./store.ts";
+import { guardFacts, serviceView } from "./view.ts";
+
+export async function getService(deps: RoomDeps, id: string, role: Role): Promise<Service> {
+  const row = found(await findService(deps.db, id));
+  const [view] = await views(deps, [row], role);
+  if (view === undefined) throw new AppError("not_found", "There is no such service.");
+  return view;
+}
+
+export async function listServices(deps: RoomDeps, environmentId: string, role: Role): Promise<Service[]> {
+  return views(deps, await listServiceRows(deps.db, environmentId), role);
+}
+
+async function views(deps: RoomDeps, rows: ServiceRow[], role: Role): Promise<Service[]> {
+  const newest = await newestOperations(
+    deps.db,
+    rows.map((row) => row.id),
+  );
+  return rows.map((row) =>
+    serviceView({
+      row,
+      newest: newest.find((operation) => operation.service_id === row.id),
+      link: deps.agents.link(row.server_id),
+      role,
+      imageMap: deps.config.imageMap,
+    }),
+  );
+}
+
+export interface NewService {
+  environmentId: string;
+  engine: string;
+  version?: string | undefined;
+  name: string;
+  memoryBytes?: number | undefined;
+  role: Role;
+  actor: Actor;
+}
+
+export async function createService(deps: RoomDeps, request: NewService): Promise<Service> {
+  const engine = chosenEngine(request.engine, deps.config.imageMap);
+  const version = chosenVersion(engine, request.version, deps.config.imageMap);
+  checkName(request.name, engine);
+
+  const now = deps.clock.now();
+  const id = deps.random.id();
+  const sealed = await deps.seals.seal(serviceSecretPlace(id, "password"), newPassword(deps.random));
+  const environment = await deps.db.transaction().execute(async (trx) => {
+    const row = await findEnvironment(trx, request.environmentId);
+    if (row === undefined) throw new AppError("not_found", "There is no such environment.");
+    try {
+      await insertService(trx, {
+        id,
+        workspace_id: row.workspace_id,
+        environment_id: row.id,
+        server_id: row.server_id,
+        name: request.name,
+        engine: engine.id,
+        version,
+        volume_id: deps.random.id(),
+        memory_bytes: request.memoryBytes ?? null,
+        created_at: now,
+      });
+    } catch (error) {
+      if (!isUniqueConflict(error, "service.environment_id, service.name")) throw error;
+      throw fieldError("name", `There is a service named ${request.name} in this environment already.`, "name_taken");
+    }
+    await insertSecret(trx, { service_id: id, name: "password", sealed, created_at: now });
+    await writeAudit(trx, deps, {
+      workspaceId: row.workspace_id,
+      actor: request.actor,
+      action: "service.create",
+      target: { kind: "service", id },
+      details: { name: request.name, engine: engine.id, version },
+    });
+    return row;
+  });
+  deps.hub.publish(environment.workspace_id, {
+    type: "service",
+    id,
+    revision: 1,
+    environmentId: environment.id,
+    applicationId: environment.application_id,
+  });
+  return getService(deps, id, request.role);
+}
+
+function chosenEngine(id: string, map: ImageMap): EngineEntry {
+  const engine = findEngine(id);
+  if (engine !== undefined) return engine;
+  const known = listEngines(map).map((entry) => entry.id);
+  throw fieldError("engine", `There is no engine “${id}”. Known: ${known.join(", ")}.`, "unknown_engine");
+}
+
+function chosenVersion(engine: EngineEntry, wanted: string | undefined, map: ImageMap): string {
+  const version = wanted ?? engine.defaultVersion;
+  const known = engineVersions(engine, map).map((entry) => entry.version);
+  if (known.includes(version)) return version;
+  throw fieldError(
+    "version",
+    `${engine.label} has no version “${version}” here. Known: ${known.join(", ")}.`,
+    "unknown_version",
+  );
+}
+
+function checkName(name: string, engine: EngineEntry): void {
+  const problem = serviceNameProblem(name, engine.reservedNames);
+  if (problem === undefined) return;
+  throw fieldError("name", problem, SERVICE_NAME_PATTERN.test(name) ? "name_reserved" : "invalid_input");
+}
+
+export async function readCredentials(deps: RoomDeps, id: string, role: Role, actor: Actor): Promise<Credentials> {
+  const row = found(await findService(deps.db, id));
+  const open = await findOpenOperation(deps.db, id);
+  const { verdict, code, sentence } = guard(
+    "credentials",
+    guardFacts(row, open, deps.agents.link(row.server_id), role),
+  );
+  if (verdict !== "allowed") {
+    throw new AppError(code ?? "forbidden", sentence ?? "Credentials cannot be shown.");
+  }
+  const engine = findEngine(row.engine);
+  const sealed = await findSecret(deps.db, id, "password");
+  if (engine === undefined || sealed === undefined) throw new Error(`service ${id} has no engine or no password`);
+  const password = await deps.seals.open(serviceSecretPlace(id, "password"), sealed);
+  await deps.db.transaction().execute((trx) =>
+    writeAudit(trx, deps, {
+      workspaceId: row.workspace_id,
+      actor,
+      action: "service.credentials.read",
+      target: { kind: "service", id },
+    }),
+  );
+  return credentialsOf(engine, row.name, password);
+}
+
+function found(row: ServiceRow | undefined): ServiceRow {
+  if (row === undefined) throw new AppError("not_found", "There is no such service.");
+  return row;
+}
