@@ -1,0 +1,91 @@
+/** Wires the rooms into one application: routes, the agents' side, the dashboard; start() and stop(). */
+import type { Server } from "node:http";
+import { AppError } from "@dflow/protocol";
+import type { AgentsSide } from "./agents/create-agents.ts";
+import { createApiKeyRoutes } from "./api-keys/routes.ts";
+import { createApplicationRoutes } from "./applications/routes.ts";
+import { createAccess } from "./auth/access.ts";
+import { createPeople } from "./auth/people.ts";
+import { createAuthRoutes } from "./auth/routes.ts";
+import { createContainerLogRoutes } from "./container-logs/routes.ts";
+import type { Deps, RoomDeps } from "./deps.ts";
+import { createEngineRoutes } from "./engines/routes.ts";
+import { createEnrolmentTokenRoutes } from "./enrolment-tokens/routes.ts";
+import { createEnvironmentRoutes } from "./environments/routes.ts";
+import { createEventRoutes } from "./events/routes.ts";
+import { createHealthRoutes } from "./health/routes.ts";
+import { authenticate } from "./http/authenticate.ts";
+import { dashboardFiles } from "./http/dashboard-files.ts";
+import {
+  identifyRequest,
+  limitBody,
+  limitRatePerAddress,
+  limitRatePerPrincipal,
+  securityHeaders,
+  strictTransport,
+} from "./http/middleware.ts";
+import { apiDocument, registerSecurity } from "./http/openapi.ts";
+import { problemResponse } from "./http/problem.ts";
+import { type ApiRouter, createRouter } from "./http/router.ts";
+import { createInvitationRoutes } from "./invitations/routes.ts";
+import { createOperationRoutes } from "./operations/routes.ts";
+import { createServerRoutes } from "./servers/routes.ts";
+import { createServiceRoutes } from "./services/routes.ts";
+import { createWorkspaceRoutes } from "./workspaces/routes.ts";
+
+export interface App {
+  /** `fetch` answers a request; `request` does in tests. */
+  hono: ApiRouter;
+  /** Takes the server's upgrade requests for agents. Call it after start(). */
+  attach(server: Server): void;
+  start(): Promise<void>;
+  /** Ends open streams and the agents' sockets. */
+  stop(): Promise<void>;
+}
+
+export async function createApp(deps: Deps, agents: AgentsSide): Promise<App> {
+  const stopping = new AbortController();
+  const access = createAccess(deps);
+  const people = createPeople(deps);
+  const rooms: RoomDeps = { ...deps, access, agents, stopping: stopping.signal };
+  const app = createRouter();
+
+  app.onError((error, c) => problemResponse(c, deps.log, error));
+  app.notFound((c) => problemResponse(c, deps.log, new AppError("not_found", `There is nothing at ${c.req.path}.`)));
+  app.use(identifyRequest(deps), securityHeaders, strictTransport(deps));
+  app.use("/api/*", limitRatePerAddress(deps), limitBody, authenticate(deps, people), limitRatePerPrincipal(deps));
+
+  app.route("/api/auth", createAuthRoutes(rooms, people));
+  for (const router of [
+    createWorkspaceRoutes(rooms),
+    createInvitationRoutes(rooms, people),
+    createApiKeyRoutes(rooms),
+    createServerRoutes(rooms),
+    createEnrolmentTokenRoutes(rooms),
+    createApplicationRoutes(rooms),
+    createEnvironmentRoutes(rooms),
+    createServiceRoutes(rooms),
+    createContainerLogRoutes(rooms),
+    createOperationRoutes(rooms),
+    createEngineRoutes(rooms),
+    createEventRoutes(rooms),
+  ]) {
+    app.route("/api/v1", router);
+  }
+  registerSecurity(app);
+  app.get("/api/v1/openapi.json", (c) => c.json(apiDocument(app)));
+
+  app.route("/", createHealthRoutes(deps));
+  app.route("/", agents.routes);
+  if (deps.config.webDir !== undefined) app.use(await dashboardFiles(deps.config.webDir));
+
+  return {
+    hono: app,
+    attach: agents.attach,
+    start: agents.start,
+    async stop() {
+      stopping.abort();
+      await agents.stop();
+    },
+  };
+}
