@@ -13,7 +13,13 @@ import {
   noContent,
   problems,
 } from "../http/router.ts";
-import { createApplication, deleteApplication, getApplication, listApplications } from "./service.ts";
+import {
+  createApplication,
+  deleteApplication,
+  getApplication,
+  listApplications,
+  renameApplication,
+} from "./service.ts";
 
 export function createApplicationRoutes(deps: RoomDeps): ApiRouter {
   const { access } = deps;
@@ -60,6 +66,23 @@ export function createApplicationRoutes(deps: RoomDeps): ApiRouter {
       responses: { 200: json(Application, "The application"), ...guarded },
     }),
     async (c) => c.json(await getApplication(deps, c.req.valid("param").id), 200),
+  );
+
+  router.openapi(
+    createRoute({
+      method: "patch",
+      path: "/applications/{id}",
+      operationId: "renameApplication",
+      tags: ["Applications"],
+      middleware: [access.to("application", "applications.write", "rename applications")] as const,
+      request: { params: idParams, ...jsonBody(CreateApplication) },
+      responses: { 200: json(Application, "The application with its new name"), ...guarded, ...problems(409) },
+    }),
+    async (c) => {
+      const actor = actorOf(c.var.principal, c.var.clientAddress);
+      const { name } = c.req.valid("json");
+      return c.json(await renameApplication(deps, c.req.valid("param").id, name, actor), 200);
+    },
   );
 
   router.openapi(

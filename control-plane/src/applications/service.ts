@@ -14,7 +14,11 @@ import {
   insertApplication,
   listApplicationRows,
   markApplicationDeleted,
+  renameApplicationRow,
 } from "./store.ts";
+
+/** For other rooms, inside their own transactions. */
+export { findApplication } from "./store.ts";
 
 export async function listApplications({ db }: Pick<RoomDeps, "db">, workspaceId: string): Promise<Application[]> {
   const rows = await listApplicationRows(db, workspaceId);
@@ -35,12 +39,7 @@ export async function createApplication(deps: RoomDeps, workspaceId: string, nam
   const id = deps.random.id();
   const row = { id, workspace_id: workspaceId, name, created_at: deps.clock.now(), deleted_at: null };
   await deps.db.transaction().execute(async (trx) => {
-    try {
-      await insertApplication(trx, row);
-    } catch (error) {
-      if (!isUniqueConflict(error, "application.workspace_id, application.name")) throw error;
-      throw fieldError("name", `There is an application named ${name} already.`, "name_taken");
-    }
+    await refuseTakenName(name, insertApplication(trx, row));
     await writeAudit(trx, deps, {
       workspaceId,
       actor,
@@ -51,6 +50,33 @@ export async function createApplication(deps: RoomDeps, workspaceId: string, nam
   });
   deps.hub.publish(workspaceId, { type: "application", id, revision: 1 });
   return getApplication(deps, id);
+}
+
+export async function renameApplication(deps: RoomDeps, id: string, name: string, actor: Actor): Promise<Application> {
+  const row = await deps.db.transaction().execute(async (trx) => {
+    const before = await findApplication(trx, id);
+    if (before === undefined) throw new AppError("not_found", "There is no such application.");
+    await refuseTakenName(name, renameApplicationRow(trx, id, name));
+    await writeAudit(trx, deps, {
+      workspaceId: before.workspace_id,
+      actor,
+      action: "application.rename",
+      target: { kind: "application", id },
+      details: { from: before.name, to: name },
+    });
+    return before;
+  });
+  deps.hub.publish(row.workspace_id, { type: "application", id, revision: row.revision + 1 });
+  return getApplication(deps, id);
+}
+
+async function refuseTakenName(name: string, writing: Promise<void>): Promise<void> {
+  try {
+    await writing;
+  } catch (error) {
+    if (!isUniqueConflict(error, "application.workspace_id, application.name")) throw error;
+    throw fieldError("name", `There is an application named ${name} already.`, "name_taken");
+  }
 }
 
 export async function deleteApplication(deps: RoomDeps, id: string, actor: Actor): Promise<void> {

@@ -46,6 +46,14 @@ export async function insertApplication(trx: Trx, row: Omit<ApplicationTable, "r
   await trx.insertInto("application").values(row).execute();
 }
 
+export async function renameApplicationRow(trx: Trx, id: string, name: string): Promise<void> {
+  await trx
+    .updateTable("application")
+    .set((eb) => ({ name, revision: eb("revision", "+", 1) }))
+    .where("id", "=", id)
+    .execute();
+}
+
 export async function markApplicationDeleted(trx: Trx, id: string, now: number): Promise<void> {
   await trx
     .updateTable("application")

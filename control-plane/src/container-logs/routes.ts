@@ -1,14 +1,11 @@
 /** GET /services/{id}/logs: the container's own output, read live from its server. */
-import { AppError, guard } from "@dflow/protocol";
 import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
 import type { RoomDeps } from "../deps.ts";
 import { ContainerLogLine } from "../http/components.ts";
 import { eventStream } from "../http/event-stream.ts";
 import { type ApiRouter, createRouter, flag, guarded, idParams, problems } from "../http/router.ts";
-import { findOpenOperation } from "../operations/store.ts";
-import { findService } from "../services/store.ts";
-import { guardFacts } from "../services/view.ts";
+import { permittedService } from "../services/service.ts";
 import { readLog } from "./read-log.ts";
 import { streamLog } from "./stream-log.ts";
 
@@ -31,7 +28,7 @@ const logSchema = z.object({
 });
 
 export function createContainerLogRoutes(deps: RoomDeps): ApiRouter {
-  const { access, agents, db } = deps;
+  const { access, agents } = deps;
   const router = createRouter();
   router.openapi(
     createRoute({
@@ -59,15 +56,7 @@ export function createContainerLogRoutes(deps: RoomDeps): ApiRouter {
     async (c) => {
       const { id } = c.req.valid("param");
       const { follow, tail, since } = c.req.valid("query");
-      const service = await findService(db, id);
-      if (service === undefined) throw new AppError("not_found", "There is no such service.");
-      const open = await findOpenOperation(db, id);
-      const { verdict, code, sentence } = guard(
-        "logs",
-        guardFacts(service, open, agents.link(service.server_id), c.var.role),
-      );
-      if (verdict !== "allowed") throw new AppError(code ?? "log_unavailable", sentence ?? "There is no log to read.");
-
+      const service = await permittedService(deps, id, "logs", c.var.role);
       const request = { serviceId: id, tail, since };
       if (follow !== true) {
         return c.json(await readLog(agents, deps.timers, service.server_id, request), 200);

@@ -1,14 +1,11 @@
 /** Passes a container's log from its agent to one reader, as fast as the reader takes it. */
 import type { AppError } from "@dflow/protocol";
 import type { Agents, LogLineOut, LogRequest } from "../agents/agents.ts";
-import { type EventStream, whenAborted } from "../http/event-stream.ts";
-
-/** How soon a browser comes back after the agent was lost. */
-const RETRY_AFTER_AGENT_LOST_MS = 3_000;
+import { type EventStream, type StreamMessage, whenAborted } from "../http/event-stream.ts";
 
 /**
- * Events `line` (id = cursor), `gap` (lines were lost), `state` {"agent":"connected"} at the start, and `end` {reason}.
- * After `end` with reason `agent_lost` the reader is expected to connect again with Last-Event-ID.
+ * Events `line` (id = cursor), `gap` (lines were lost), `end` {reason} when there is no more to read, and `state` {text} when
+ * the server was lost: the stream then closes without `end`, and the reader connects again with Last-Event-ID.
  */
 export async function streamLog(
   agents: Pick<Agents, "openLog">,
@@ -17,7 +14,6 @@ export async function streamLog(
   stream: EventStream,
 ): Promise<void> {
   let ended: { reason: "ended" | "failed" | "agent_lost"; error?: AppError | undefined } | undefined;
-  await stream.send({ event: "state", data: JSON.stringify({ agent: "connected" }) });
   const log = agents.openLog(serverId, request, {
     onLine: (line) => stream.send({ event: "line", id: line.cursor, data: JSON.stringify(lineView(line)) }),
     onGap: () => void stream.send({ event: "gap", data: "{}" }),
@@ -34,10 +30,13 @@ export async function streamLog(
   if (ended !== undefined) await stream.last(endMessage(ended));
 }
 
-function endMessage({ reason, error }: { reason: string; error?: AppError | undefined }) {
+function endMessage({ reason, error }: { reason: string; error?: AppError | undefined }): StreamMessage {
+  if (reason === "agent_lost") {
+    const text = "The connection to the server was lost; reading goes on when it is back.";
+    return { event: "state", data: JSON.stringify({ text }) };
+  }
   const problem = error === undefined ? {} : { code: error.code, detail: error.message };
-  const retry = reason === "agent_lost" ? { retryMs: RETRY_AFTER_AGENT_LOST_MS } : {};
-  return { event: "end", data: JSON.stringify({ reason, ...problem, ...retry }) };
+  return { event: "end", data: JSON.stringify({ reason, ...problem }) };
 }
 
 export function lineView({ at, stream, text }: LogLineOut) {

@@ -8,7 +8,7 @@ import type { EnrolmentTokenTable } from "../db/schema.ts";
 import type { RoomDeps } from "../deps.ts";
 import { fieldError } from "../http/problem.ts";
 import { isoTime } from "../http/times.ts";
-import { findServerByName } from "../servers/store.ts";
+import { findServerByName } from "../servers/service.ts";
 import { findEnrolmentToken, insertEnrolmentToken } from "./store.ts";
 
 export async function createEnrolmentToken(deps: RoomDeps, workspaceId: string, serverName: string, actor: Actor) {

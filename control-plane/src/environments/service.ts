@@ -1,14 +1,17 @@
 /** Environments: services that share a network on one server. */
 import { AppError, type Environment } from "@dflow/protocol";
-import { findApplication } from "../applications/store.ts";
+import { findApplication } from "../applications/service.ts";
 import { writeAudit } from "../audit/write-audit.ts";
 import type { Actor } from "../auth/principal.ts";
 import { isUniqueConflict } from "../db/conflicts.ts";
 import type { RoomDeps } from "../deps.ts";
 import { fieldError } from "../http/problem.ts";
 import { isoTime, isoTimeOrNull } from "../http/times.ts";
-import { findServer } from "../servers/store.ts";
+import { findServer } from "../servers/service.ts";
 import { type EnvironmentRow, findEnvironment, insertEnvironment, markEnvironmentDeleted } from "./store.ts";
+
+/** For other rooms, inside their own transactions. */
+export { findEnvironment } from "./store.ts";
 
 export async function getEnvironment(deps: Pick<RoomDeps, "db" | "agents">, id: string): Promise<Environment> {
   return environmentView(deps, found(await findEnvironment(deps.db, id)));

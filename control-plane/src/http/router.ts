@@ -1,7 +1,6 @@
 /** A router whose routes are also the API's document, and the pieces that route definitions share. */
 import { AppError, problemSchema } from "@dflow/protocol";
-import { OpenAPIHono } from "@hono/zod-openapi";
-import { z } from "zod";
+import { OpenAPIHono, z } from "@hono/zod-openapi";
 import type { ApiEnv } from "./context.ts";
 
 export type ApiRouter = OpenAPIHono<ApiEnv>;
@@ -72,4 +71,7 @@ export function optionalJsonBody<S extends z.ZodType>(schema: S) {
 export const noContent = { description: "Done" };
 
 /** "true" or "false" in a query. */
-export const flag = z.enum(["true", "false"]).transform((text) => text === "true");
+export const flag = z
+  .enum(["true", "false"])
+  .transform((text) => text === "true")
+  .openapi({ type: "boolean" });

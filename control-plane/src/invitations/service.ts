@@ -7,7 +7,7 @@ import type { Actor } from "../auth/principal.ts";
 import type { InvitationTable } from "../db/schema.ts";
 import type { RoomDeps } from "../deps.ts";
 import { isoTime, isoTimeOrNull } from "../http/times.ts";
-import { addMember } from "../workspaces/store.ts";
+import { addMember } from "../workspaces/service.ts";
 import { deleteInvitation, findInvitationByHash, insertInvitation, listInvitationRows, markAccepted } from "./store.ts";
 
 const LIFE_MS = 7 * 24 * 3600_000;

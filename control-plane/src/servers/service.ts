@@ -14,6 +14,9 @@ import {
   updateServerRow,
 } from "./store.ts";
 
+/** Reads that other rooms need inside their own transactions. */
+export { findServer, findServerByName } from "./store.ts";
+
 export async function listServers(deps: RoomDeps, workspaceId: string): Promise<Server[]> {
   return (await listServerRows(deps.db, workspaceId)).map((row) => serverView(deps, row));
 }

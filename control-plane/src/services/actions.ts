@@ -13,21 +13,19 @@ import {
 } from "@dflow/protocol";
 import { writeAudit } from "../audit/write-audit.ts";
 import type { Actor } from "../auth/principal.ts";
-import { isUniqueConflict } from "../db/conflicts.ts";
 import type { Trx } from "../db/database.ts";
 import type { RoomDeps } from "../deps.ts";
 import { resolveImage } from "../engines/catalogue.ts";
 import { fieldError } from "../http/problem.ts";
-import { endOperation, publishOperationChange, touchOperation } from "../operations/results.ts";
 import {
+  acceptOperation,
+  completeOperation,
   findOpenOperation,
   findOperation,
-  insertOperation,
-  insertOutboxRow,
+  type NewOperation,
   neverSent,
-  type OperationRow,
-  writeOwnLogLine,
-} from "../operations/store.ts";
+} from "../operations/accept.ts";
+import { type OperationChange, publishOperationChange } from "../operations/results.ts";
 import { operationView } from "../operations/view.ts";
 import { acceptAction, findService, type ServiceRow } from "./store.ts";
 import { guardFacts, observationOf } from "./view.ts";
@@ -96,13 +94,7 @@ function checkTypedName(service: ServiceRow, { kind, name }: ActionRequest): voi
   throw fieldError("name", why, "confirmation_mismatch");
 }
 
-type NewOperationRow = Omit<OperationRow, "revision" | "line_count">;
-
-function operationRow(
-  { clock, random, config }: RoomDeps,
-  service: ServiceRow,
-  request: ActionRequest,
-): NewOperationRow {
+function operationRow({ clock, random, config }: RoomDeps, service: ServiceRow, request: ActionRequest): NewOperation {
   const { kind, actor } = request;
   const now = clock.now();
   return {
@@ -111,22 +103,13 @@ function operationRow(
     service_id: service.id,
     server_id: service.server_id,
     kind,
-    state: "queued",
     generation: service.generation + 1,
     args: JSON.stringify({ ...argsOf(service, request, config.imageMap), previousDesired: service.desired }),
-    error: null,
-    step: null,
-    timings: null,
     created_by_kind: actor.kind,
     created_by_name: actor.name,
     created_at: now,
     start_before: now + TERMS[kind].startWithinMs,
     run_ms: TERMS[kind].runMs,
-    sent_at: null,
-    started_at: null,
-    ended_at: null,
-    cancel_requested_at: null,
-    lines_total: null,
   };
 }
 
@@ -161,36 +144,22 @@ async function writeAction(
   deps: RoomDeps,
   trx: Trx,
   service: ServiceRow,
-  row: NewOperationRow,
-  request: ActionRequest,
-) {
-  const atOnce = row.kind === "delete" && (await nothingWasDeployed(trx, service));
-  try {
-    await insertOperation(trx, atOnce ? { ...row, args: JSON.stringify({ deleteData: true }) } : row);
-  } catch (error) {
-    if (!isUniqueConflict(error, "operation.service_id")) throw error;
-    throw new AppError("operation_open", "Another operation of this service has just begun.");
-  }
+  row: NewOperation,
+  { actor, deleteData }: ActionRequest,
+): Promise<OperationChange | undefined> {
   const { desired } = TERMS[row.kind];
   await acceptAction(trx, service.id, { desired, generation: row.generation, volumeId: service.volume_id });
   await writeAudit(trx, deps, {
     workspaceId: service.workspace_id,
-    actor: request.actor,
+    actor,
     action: `service.${row.kind}`,
     target: { kind: "service", id: service.id },
-    details: { operationId: row.id, name: service.name, deleteData: request.deleteData },
+    details: { operationId: row.id, name: service.name, deleteData },
   });
-  if (!atOnce) {
-    await insertOutboxRow(trx, row, "command", row.created_at);
-    return touchOperation(trx, row.id);
-  }
-  await writeOwnLogLine(
-    trx,
-    row.id,
-    row.created_at,
-    "Nothing was deployed, so there was nothing to remove on the server.",
-  );
-  return endOperation(trx, row.id, { state: "succeeded", startedAt: row.created_at, endedAt: row.created_at });
+  if (row.kind !== "delete" || !(await nothingWasDeployed(trx, service))) return acceptOperation(trx, row);
+  // No volume that anybody could keep: its password goes too.
+  const everything = { ...row, args: JSON.stringify({ deleteData: true }) };
+  return completeOperation(trx, everything, "Nothing was deployed, so there was nothing to remove on the server.");
 }
 
 /** No command ever left for the agent, and the agent has seen nothing of it. */

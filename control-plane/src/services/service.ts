@@ -10,6 +10,7 @@ import {
   type Role,
   SERVICE_NAME_PATTERN,
   type Service,
+  type ServiceAction,
   serviceNameProblem,
 } from "@dflow/protocol";
 import { writeAudit } from "../audit/write-audit.ts";
@@ -17,9 +18,9 @@ import type { Actor } from "../auth/principal.ts";
 import { isUniqueConflict } from "../db/conflicts.ts";
 import type { RoomDeps } from "../deps.ts";
 import { findEngine, listEngines } from "../engines/catalogue.ts";
-import { findEnvironment } from "../environments/store.ts";
+import { findEnvironment } from "../environments/service.ts";
 import { fieldError } from "../http/problem.ts";
-import { findOpenOperation, newestOperations } from "../operations/store.ts";
+import { findOpenOperation, newestOperations } from "../operations/accept.ts";
 import { serviceSecretPlace } from "../secrets/seals.ts";
 import { newPassword } from "./password.ts";
 import { findSecret, findService, insertSecret, insertService, listServiceRows, type ServiceRow } from "./store.ts";
@@ -134,16 +135,22 @@ function checkName(name: string, engine: EngineEntry): void {
   throw fieldError("name", problem, SERVICE_NAME_PATTERN.test(name) ? "name_reserved" : "invalid_input");
 }
 
-export async function readCredentials(deps: RoomDeps, id: string, role: Role, actor: Actor): Promise<Credentials> {
+/** The service, when the guard table lets this caller do that with it now. */
+export async function permittedService(
+  deps: Pick<RoomDeps, "db" | "agents">,
+  id: string,
+  action: ServiceAction,
+  role: Role,
+): Promise<ServiceRow> {
   const row = found(await findService(deps.db, id));
   const open = await findOpenOperation(deps.db, id);
-  const { verdict, code, sentence } = guard(
-    "credentials",
-    guardFacts(row, open, deps.agents.link(row.server_id), role),
-  );
-  if (verdict !== "allowed") {
-    throw new AppError(code ?? "forbidden", sentence ?? "Credentials cannot be shown.");
-  }
+  const { verdict, code, sentence } = guard(action, guardFacts(row, open, deps.agents.link(row.server_id), role));
+  if (verdict === "allowed") return row;
+  throw new AppError(code ?? "forbidden", sentence ?? `Service ${row.name} cannot do that now.`);
+}
+
+export async function readCredentials(deps: RoomDeps, id: string, role: Role, actor: Actor): Promise<Credentials> {
+  const row = await permittedService(deps, id, "credentials", role);
   const engine = findEngine(row.engine);
   const sealed = await findSecret(deps.db, id, "password");
   if (engine === undefined || sealed === undefined) throw new Error(`service ${id} has no engine or no password`);

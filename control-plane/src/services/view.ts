@@ -14,7 +14,7 @@ import {
 import type { LinkInfo } from "../agents/agents.ts";
 import { resolveImage } from "../engines/catalogue.ts";
 import { isoTime, isoTimeOrNull } from "../http/times.ts";
-import type { OperationRow } from "../operations/store.ts";
+import type { OperationRow } from "../operations/accept.ts";
 import { openOperationView } from "../operations/view.ts";
 import type { ServiceRow } from "./store.ts";
 

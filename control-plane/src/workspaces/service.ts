@@ -16,6 +16,9 @@ import {
   workspacesOf,
 } from "./store.ts";
 
+/** For other rooms, inside their own transactions. */
+export { addMember } from "./store.ts";
+
 export async function describeCaller({ db }: Pick<RoomDeps, "db">, principal: Principal): Promise<Me> {
   if (principal.kind === "user") {
     const { id, email, name } = principal;

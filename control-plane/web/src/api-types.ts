@@ -295,7 +295,7 @@ export interface paths {
         delete: operations["deleteApplication"];
         options?: never;
         head?: never;
-        patch?: never;
+        patch: operations["renameApplication"];
         trace?: never;
     };
     "/api/v1/applications/{id}/environments": {
@@ -3011,6 +3011,95 @@ export interface operations {
             };
         };
     };
+    renameApplication: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateApplication"];
+            };
+        };
+        responses: {
+            /** @description The application with its new name */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Application"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session and no API key */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not reach, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or it is in a workspace of others */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     createEnvironment: {
         parameters: {
             query?: never;
@@ -3506,9 +3595,9 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description Delete the data volume too */
-                data?: "true" | "false";
+                data?: boolean;
                 /** @description Delete its backups too */
-                backups?: "true" | "false";
+                backups?: boolean;
                 /** @description The service's name, typed as a confirmation */
                 name?: string;
             };
@@ -3954,7 +4043,7 @@ export interface operations {
         parameters: {
             query?: {
                 /** @description Server-sent events; resumed by Last-Event-ID */
-                follow?: "true" | "false";
+                follow?: boolean;
                 /** @description Lines of history */
                 tail?: number | null;
                 /** @description Only lines from this time on */
@@ -4213,7 +4302,7 @@ export interface operations {
                 /** @description Index of the first line wanted: `next` of the answer before */
                 after?: number | null;
                 /** @description Server-sent events; resumed by Last-Event-ID */
-                follow?: "true" | "false";
+                follow?: boolean;
             };
             header?: never;
             path: {
