@@ -1,0 +1,99 @@
+/** The state of a service or of a server's link: word, shape, and how old the look is that it comes from. */
+import { type LinkState, SERVICE_STATE_LABELS, SERVICE_STATE_TONES, type Service, type Tone } from "@dflow/protocol";
+import { ago, moment } from "../format.ts";
+import { Badge } from "../ui/badge.tsx";
+import { Tooltip } from "../ui/tooltip.tsx";
+import { useNow } from "../use-now.ts";
+
+/** The sentence behind a badge. */
+export function stateEvidence(service: Service): string {
+  if (service.state === "not_deployed") return "Created, and nothing runs yet. Deploy starts it.";
+  const { evidence } = service.observed;
+  if (service.state === "unreachable") {
+    const last = evidence === "" ? "" : ` The last thing seen: ${evidence}.`;
+    return `Server ${service.server.name} cannot be reached, so nobody knows how it is now.${last}`;
+  }
+  if (evidence === "") return `Nothing was seen by the agent on ${service.server.name} yet.`;
+  return `${capital(evidence)}, seen by the agent on ${service.server.name}.`;
+}
+
+const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1).replace(/\.$/, "");
+
+export function ServiceStateBadge({ service, withAge = false }: { service: Service; withAge?: boolean }) {
+  return (
+    <span className="inline-flex flex-wrap items-center gap-x-2 gap-y-1">
+      <Tooltip content={<Evidence service={service} />}>
+        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the evidence in the tooltip has to be reachable by keyboard */}
+        <span tabIndex={0} className="rounded-full">
+          <Badge tone={SERVICE_STATE_TONES[service.state]}>{SERVICE_STATE_LABELS[service.state]}</Badge>
+        </span>
+      </Tooltip>
+      {withAge && <SeenAge service={service} />}
+    </span>
+  );
+}
+
+function Evidence({ service }: { service: Service }) {
+  return (
+    <>
+      {stateEvidence(service)}
+      {service.observedAt !== null && <span className="block text-faint">Seen {moment(service.observedAt)}</span>}
+    </>
+  );
+}
+
+/** "seen 3 s ago", or "last seen 5 min ago" when that is all there is. */
+export function SeenAge({ service }: { service: Service }) {
+  const now = useNow();
+  if (service.observedAt === null || service.state === "not_deployed") return null;
+  const word = service.state === "unreachable" || service.state === "unknown" ? "last seen" : "seen";
+  return (
+    <time
+      dateTime={service.observedAt}
+      title={moment(service.observedAt)}
+      className="text-xs whitespace-nowrap text-faint tabular-nums"
+    >
+      {word} {ago(service.observedAt, now)}
+    </time>
+  );
+}
+
+const LINKS: Record<LinkState, { tone: Tone; label: string; sentence: string }> = {
+  online: { tone: "good", label: "Online", sentence: "Its agent is connected and answers." },
+  unreachable: {
+    tone: "bad",
+    label: "Unreachable",
+    sentence: "Its agent is not connected. What runs there may run on; nobody can see it from here.",
+  },
+  never_connected: { tone: "quiet", label: "Never connected", sentence: "Its agent has not connected yet." },
+};
+
+interface LinkBadgeProps {
+  link: LinkState;
+  lastSeenAt: string | null;
+  withAge?: boolean;
+}
+
+export function LinkBadge({ link, lastSeenAt, withAge = true }: LinkBadgeProps) {
+  const now = useNow();
+  const { tone, label, sentence } = LINKS[link];
+  return (
+    <span className="inline-flex flex-wrap items-center gap-x-2 gap-y-1">
+      <Tooltip content={sentence}>
+        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the sentence in the tooltip has to be reachable by keyboard */}
+        <span tabIndex={0} className="relative z-10 rounded-full">
+          <Badge tone={tone}>{label}</Badge>
+        </span>
+      </Tooltip>
+      {withAge && lastSeenAt !== null && (
+        <time
+          dateTime={lastSeenAt}
+          title={moment(lastSeenAt)}
+          className="text-xs whitespace-nowrap text-faint tabular-nums"
+        >
+          {link === "online" ? "seen" : "last seen"} {ago(lastSeenAt, now)}
+        </time>
+      )}
+    </span>
+  );
+}

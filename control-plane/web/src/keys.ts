@@ -1,0 +1,27 @@
+/** The names under which answers are cached. Lists and items start with different words, so a prefix hits one of them. */
+
+export const keys = {
+  me: ["me"],
+  engines: ["engines"],
+  allServers: ["servers"],
+  servers: (workspaceId: string) => ["servers", workspaceId],
+  server: (id: string) => ["server", id],
+  allApplications: ["applications"],
+  applications: (workspaceId: string) => ["applications", workspaceId],
+  allApplicationItems: ["application"],
+  application: (id: string) => ["application", id],
+  allEnvironments: ["environment"],
+  environment: (id: string) => ["environment", id],
+  allEnvironmentServices: ["environment-services"],
+  environmentServices: (id: string) => ["environment-services", id],
+  allServices: ["service"],
+  service: (id: string) => ["service", id],
+  allOperationLists: ["operations"],
+  operationsOf: (serviceId: string) => ["operations", serviceId],
+  operation: (id: string) => ["operation", id],
+  enrolmentToken: (id: string) => ["enrolment-token", id],
+  allMembers: ["members"],
+  members: (workspaceId: string) => ["members", workspaceId],
+  allInvitations: ["invitations"],
+  invitations: (workspaceId: string) => ["invitations", workspaceId],
+} as const;
