@@ -36,7 +36,6 @@ function operation(part: Partial<OperationRecord> = {}): OperationRecord {
     },
     receivedAt: stampNow(clock),
     acknowledged: false,
-    linesAcknowledged: 0,
     ...part,
   };
 }
@@ -57,7 +56,7 @@ test("finds everything again in a file that was never closed", () => {
 test("sets a row aside whose content changed, and answers that the outcome is unknown", () => {
   const journal = open();
   journal.operations.put(operation());
-  journal.services.put({ serviceId: SERVICE, generation: 2, desired: "running", everDeployed: true });
+  journal.services.put({ serviceId: SERVICE, generation: 2, desired: "running", everDeployed: true, deleted: false });
   journal.close();
   const path = join(folder, "journal.db");
   const text = readFileSync(path, "latin1").replaceAll('"generation":2', '"generation":3');

@@ -41,8 +41,6 @@ const operationSchema = z.object({
   outcome: outcomeSchema.optional(),
   /** The control plane has the result. */
   acknowledged: z.boolean(),
-  /** The control plane has the lines before this one. */
-  linesAcknowledged: z.number().int().nonnegative(),
 });
 export type OperationRecord = z.infer<typeof operationSchema>;
 
@@ -53,6 +51,8 @@ const serviceSchema = z.object({
   desired: desiredStateSchema,
   /** A deploy has succeeded at least once. */
   everDeployed: z.boolean(),
+  /** Nothing of it is reported any more; the row stays, so that late commands are still seen to be late. */
+  deleted: z.boolean(),
   environmentId: z.string().optional(),
   spec: serviceSpecSchema.optional(),
 });
@@ -130,7 +130,6 @@ export function createJournal({ clock, files, log }: JournalDeps, path: string) 
       operationId,
       receivedAt: now,
       acknowledged: false,
-      linesAcknowledged: 0,
       outcome: {
         state: "unknown",
         failure: {
@@ -214,6 +213,7 @@ export function createJournal({ clock, files, log }: JournalDeps, path: string) 
           });
         });
       },
+      removeAll: (operationId: string) => database.run("DELETE FROM lines WHERE operation_id = ?", operationId),
       read(operationId: string, from: number, limit: number): StoredLine[] {
         return database
           .all(

@@ -1,0 +1,24 @@
+/** What the link needs of a websocket; web-socket.ts has the real one. */
+
+export interface Socket {
+  sendText(text: string): void;
+  /** `onSent` is called when the bytes have left for the kernel, or never. */
+  sendBytes(bytes: Uint8Array, onSent: () => void): void;
+  /** Bytes that were sent and have not left yet. */
+  bufferedBytes(): number;
+  close(code: number, reason: string): void;
+  /** Ends it without another word, also when the other side is gone. */
+  terminate(): void;
+}
+
+export interface SocketEvents {
+  opened(): void;
+  text(text: string): void;
+  /** Anything arrived, pings included: the other side lives. */
+  alive(): void;
+  bytes(): void;
+  /** Once, whatever the reason. */
+  closed(code: number, reason: string): void;
+}
+
+export type Dial = (url: string, subprotocol: string, events: SocketEvents) => Socket;

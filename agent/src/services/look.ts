@@ -1,0 +1,72 @@
+/** What Docker holds of one service right now: the ground that a plan stands on. Refuses what is not ours. */
+import type { Docker, FoundContainer, FoundImage, FoundNetwork, FoundVolume } from "../docker/docker.ts";
+import { checkOwned } from "../policy/policy.ts";
+import { agentLabel, containerName, generationOf, LABEL, networkName, serviceLabel, volumeName } from "./naming.ts";
+
+export interface Found {
+  /** Newest generation first. */
+  containers: FoundContainer[];
+  image: FoundImage | undefined;
+  /** Of the service, by label. */
+  volumes: FoundVolume[];
+  /** The environment's. */
+  network: FoundNetwork | undefined;
+  /** All of Docker's, whoever made them: their ranges are taken. */
+  networks: FoundNetwork[];
+}
+
+export interface Subject {
+  agentId: string;
+  serviceId: string;
+  generation: number;
+  environmentId?: string;
+  volumeId?: string;
+  image?: string;
+}
+
+/** All questions at once; Docker answers each within milliseconds. */
+export async function lookAtService(docker: Docker, subject: Subject, signal?: AbortSignal): Promise<Found> {
+  const { agentId, serviceId, environmentId, volumeId, image } = subject;
+  const label = serviceLabel(serviceId);
+  const [containers, sameName, foundImage, labelledVolumes, namedVolume, networks] = await Promise.all([
+    docker
+      .listContainers(label, signal)
+      .then((listed) => Promise.all(listed.map(({ id }) => docker.findContainer(id, signal)))),
+    docker.findContainer(containerName(serviceId, subject.generation), signal),
+    image === undefined ? undefined : docker.findImage(image, signal),
+    docker.listVolumes(label, signal),
+    volumeId === undefined ? undefined : docker.findVolume(volumeName(volumeId), signal),
+    environmentId === undefined ? [] : docker.listNetworks(signal),
+  ]);
+  const present = containers.filter((container) => container !== undefined);
+  for (const one of sameName === undefined ? present : [...present, sameName]) {
+    checkOwned("container", one.name, one.labels, agentId);
+  }
+  const volumes = labelledVolumes.some((volume) => volume.name === namedVolume?.name)
+    ? labelledVolumes
+    : [...labelledVolumes, ...(namedVolume === undefined ? [] : [namedVolume])];
+  for (const volume of volumes) checkOwned("volume", volume.name, volume.labels, agentId);
+  const network =
+    environmentId === undefined ? undefined : networks.find(({ name }) => name === networkName(environmentId));
+  if (network !== undefined) checkOwned("network", network.name, network.labels, agentId);
+  return {
+    containers: present.toSorted((a, b) => generationOf(b.labels) - generationOf(a.labels)),
+    image: foundImage,
+    volumes,
+    network,
+    networks,
+  };
+}
+
+/** Services of this agent that have a container in the environment, running or not. */
+export async function servicesInEnvironment(
+  docker: Docker,
+  agentId: string,
+  environmentId: string,
+  signal?: AbortSignal,
+): Promise<string[]> {
+  const listed = await docker.listContainers(agentLabel(agentId), signal);
+  return listed
+    .filter(({ labels }) => labels[LABEL.environment] === environmentId)
+    .map(({ labels }) => labels[LABEL.service] ?? "");
+}

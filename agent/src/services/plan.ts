@@ -1,0 +1,225 @@
+/** From what is wanted and what was found to typed steps, or to a refusal. Pure: it asks nobody and changes nothing. */
+import { AppError, type OperationKind } from "@dflow/protocol";
+import type { FoundContainer } from "../docker/docker.ts";
+import type { ServiceRecord, VolumeRecord } from "../journal/journal.ts";
+import type { Found } from "./look.ts";
+import { LABEL } from "./naming.ts";
+
+interface ContainerRef {
+  id: string;
+  name: string;
+}
+
+/** One entry a kind of step: what its executor needs beside the operation itself. */
+export interface StepMap {
+  ensure_network: object;
+  ensure_image: object;
+  remove_container: { container: ContainerRef; graceful: boolean; why: string };
+  wipe_volume: { name: string };
+  ensure_volume: { name: string };
+  create_container: object;
+  /** Of the one created before, unless it names another. */
+  start_container: { container?: ContainerRef };
+  stop_container: { container: ContainerRef };
+  wait_ready: { container?: ContainerRef };
+  /** First success of a new volume: from here on it holds data. */
+  record_ready: { volume: string };
+  /** Of a volume that holds data; `expected` is absent when the journal has no record of it. */
+  check_identity: { volume: string; expected?: string };
+  keep_running: object;
+  remove_volume: { name: string };
+  remove_secrets: object;
+  release_network: { environmentId: string };
+  say: { text: string };
+}
+export type StepType = keyof StepMap;
+export type Step<K extends StepType = StepType> = { [T in K]: { type: T } & StepMap[T] }[K];
+
+export interface Wanted {
+  kind: OperationKind;
+  operationId: string;
+  serviceId: string;
+  serviceName?: string;
+  /** The blueprint's, for deploy and restart. */
+  specHash?: string;
+  volume?: string;
+  environmentId?: string;
+  deleteData?: boolean;
+  /** Restart only, after the agent itself was restarted: when the container had started before this operation. */
+  startedBefore?: string;
+}
+
+export interface Known {
+  service?: ServiceRecord;
+  volume?: VolumeRecord;
+}
+
+export function plan(wanted: Wanted, found: Found, known: Known): Step[] {
+  switch (wanted.kind) {
+    case "deploy":
+      return planDeploy(wanted, found, known);
+    case "restart":
+      return planRestart(wanted, found, known);
+    case "stop":
+      return planStop(found);
+    case "delete":
+      return planDelete(wanted, found);
+  }
+}
+
+function planDeploy(wanted: Wanted, found: Found, { volume: record }: Known): Step[] {
+  const volume = volumeOf(wanted);
+  const present = found.volumes.some(({ name }) => name === volume);
+  if (present && record === undefined) {
+    throw new AppError("already_deployed", `volume ${volume} exists, and this agent has no record of what it holds`, {
+      hint: "It was left alone. If it holds this service's data, use Restart; if not, remove it on the server.",
+    });
+  }
+  if (record?.ready !== undefined && (present || found.containers.length > 0)) {
+    // A run that was interrupted after the mark was written finishes; a new deploy would be over somebody's data.
+    if (record.createdBy === wanted.operationId) return planStart(wanted, found, record, { restart: false });
+    throw new AppError("already_deployed", `${wanted.serviceName ?? wanted.serviceId} is deployed and holds data`, {
+      hint: "Use Restart. A deploy makes a new, empty database and is refused while there is data.",
+    });
+  }
+  const initialising = found.containers.find(
+    (container) => isRunning(container) && isOf(wanted, container) && isOfOperation(wanted, container) && present,
+  );
+  if (initialising !== undefined && found.network !== undefined) {
+    return [
+      { type: "wait_ready", container: refOf(initialising) },
+      { type: "record_ready", volume },
+      { type: "keep_running" },
+    ];
+  }
+  return [
+    { type: "ensure_network" },
+    { type: "ensure_image" },
+    ...found.containers.map(
+      (container): Step => ({
+        type: "remove_container",
+        container: refOf(container),
+        graceful: false,
+        why: "left behind by a deploy that did not finish",
+      }),
+    ),
+    // Its init may have died half-way; such a database starts and looks whole, without user or password.
+    ...(present ? [{ type: "wipe_volume", name: volume } as const] : []),
+    { type: "ensure_volume", name: volume },
+    { type: "create_container" },
+    { type: "start_container" },
+    { type: "wait_ready" },
+    { type: "record_ready", volume },
+    { type: "keep_running" },
+  ];
+}
+
+function planRestart(wanted: Wanted, found: Found, { volume: record }: Known): Step[] {
+  const volume = volumeOf(wanted);
+  if (!found.volumes.some(({ name }) => name === volume)) {
+    throw new AppError("volume_missing", `data volume ${volume} is gone from the server`, {
+      hint: "Nothing was started, because the database would come up empty. Restore a backup or deploy again.",
+    });
+  }
+  if (record !== undefined && record.ready === undefined) {
+    throw new AppError("not_deployed", `the first deploy of ${wanted.serviceName ?? wanted.serviceId} never finished`, {
+      hint: "Deploy it again. Its data folder may be half made and is not started.",
+    });
+  }
+  return planStart(wanted, found, record, { restart: true });
+}
+
+/** To a running container that was made from the wanted spec, over a volume that holds data. */
+function planStart(
+  wanted: Wanted,
+  found: Found,
+  record: VolumeRecord | undefined,
+  { restart }: { restart: boolean },
+): Step[] {
+  const volume = volumeOf(wanted);
+  const [current, ...older] = found.containers;
+  const expected = record?.ready?.identity;
+  const proof = (container?: ContainerRef): Step[] => [
+    { type: "wait_ready", ...(container === undefined ? {} : { container }) },
+    { type: "check_identity", volume, ...(expected === undefined ? {} : { expected }) },
+    { type: "keep_running" },
+  ];
+  const leftovers = older.map(
+    (container): Step => ({
+      type: "remove_container",
+      container: refOf(container),
+      graceful: true,
+      why: "an older generation",
+    }),
+  );
+  const attached = current?.networks.some(({ id }) => id === found.network?.id) === true;
+  if (current === undefined || !isOf(wanted, current) || !attached) {
+    const replaced: Step[] =
+      current === undefined
+        ? [{ type: "say", text: "There is no container any more; it is made anew over its volume." }]
+        : [
+            {
+              type: "remove_container",
+              container: refOf(current),
+              graceful: true,
+              why: attached ? "its settings changed" : "its network is gone",
+            },
+          ];
+    return [
+      { type: "ensure_network" },
+      { type: "ensure_image" },
+      ...leftovers,
+      ...replaced,
+      { type: "create_container" },
+      { type: "start_container" },
+      ...proof(),
+    ];
+  }
+  const container = refOf(current);
+  const restarted = wanted.startedBefore !== undefined && current.startedAt !== wanted.startedBefore;
+  if (isRunning(current) && (!restart || restarted || isOfOperation(wanted, current))) {
+    return [...leftovers, ...proof(container)];
+  }
+  return [
+    ...leftovers,
+    ...(isRunning(current) ? [{ type: "stop_container", container } as const] : []),
+    { type: "start_container", container },
+    ...proof(container),
+  ];
+}
+
+function planStop({ containers }: Found): Step[] {
+  if (containers.length === 0) return [{ type: "say", text: "There is no container, so nothing runs." }];
+  return containers.map((container) =>
+    isRunning(container)
+      ? { type: "stop_container", container: refOf(container) }
+      : { type: "say", text: `Container ${container.name} is stopped already.` },
+  );
+}
+
+function planDelete({ deleteData, environmentId }: Wanted, { containers, volumes }: Found): Step[] {
+  return [
+    ...(containers.length === 0 ? [{ type: "say", text: "There is no container." } as const] : []),
+    ...containers.map(
+      (container): Step => ({ type: "remove_container", container: refOf(container), graceful: true, why: "deleted" }),
+    ),
+    ...(deleteData
+      ? [
+          ...volumes.map(({ name }): Step => ({ type: "remove_volume", name })),
+          ...(volumes.length === 0 ? [{ type: "say", text: "There is no data volume." } as const] : []),
+          { type: "remove_secrets" } as const,
+        ]
+      : volumes.map(({ name }): Step => ({ type: "say", text: `Data volume ${name} was kept.` }))),
+    ...(environmentId === undefined ? [] : [{ type: "release_network", environmentId } as const]),
+  ];
+}
+
+function volumeOf({ volume }: Wanted): string {
+  if (volume === undefined) throw new AppError("invalid_input", "the command names no data volume");
+  return volume;
+}
+
+const refOf = ({ id, name }: FoundContainer): ContainerRef => ({ id, name });
+const isRunning = ({ state }: FoundContainer) => state === "running" || state === "restarting" || state === "paused";
+const isOf = ({ specHash }: Wanted, { labels }: FoundContainer) => labels[LABEL.spec] === specHash;
+const isOfOperation = ({ operationId }: Wanted, { labels }: FoundContainer) => labels[LABEL.operation] === operationId;

@@ -1,0 +1,235 @@
+/** One operation from its look at Docker to its outcome: plan, steps, and what has to be undone when it fails. */
+import { AppError, type Failure, isAppError, messageOf, type ServiceSpec, type Timings } from "@dflow/protocol";
+import type { Log } from "../deps.ts";
+import type { Engine } from "../engines/engine.ts";
+import type { KeptCommand, OperationRecord, Outcome } from "../journal/journal.ts";
+import { stampNow } from "../journal/stamp.ts";
+import { createLineReader } from "../logs/lines.ts";
+import { within } from "../waiting.ts";
+import { blueprint, serviceFolders } from "./container-spec.ts";
+import { type Found, lookAtService } from "./look.ts";
+import { LABEL, type Ownership, volumeName } from "./naming.ts";
+import type { OperationLog } from "./operation-log.ts";
+import { plan, type Wanted } from "./plan.ts";
+import { type Course, executeStep, type Making, type StepDeps } from "./steps.ts";
+
+export interface OperationDeps extends StepDeps {
+  log: Log;
+  agentId: string;
+  engines: Readonly<Record<ServiceSpec["engine"], Engine>>;
+  /** Replaces the engines' own grace. */
+  stopGraceMs?: number;
+}
+
+/** The agent itself is ending: the operation has no outcome and goes on at its next start. */
+export class AgentStopping extends Error {
+  override name = "AgentStopping";
+}
+
+const DEFAULT_GRACE_MS = 120_000;
+const CLEANUP_MS = 300_000;
+const LAST_LINES = 200;
+
+/** Throws `AgentStopping`, and nothing else. */
+export async function runOperation(
+  deps: OperationDeps,
+  record: OperationRecord,
+  command: KeptCommand,
+  log: OperationLog,
+  signal: AbortSignal,
+  onStep: (step: string) => void,
+): Promise<Omit<Outcome, "lineCount">> {
+  const { clock } = deps;
+  const beganMs = clock.monotonicMs();
+  const course = createCourse(deps, command, log, signal);
+  if (record.startedAt !== undefined) {
+    log.add("warn", "The agent was restarted in the middle of this operation. It looks again and goes on.");
+  }
+  let failure: unknown;
+  try {
+    await walk(deps, record, command, course, onStep);
+  } catch (error) {
+    if (signal.reason instanceof AgentStopping) throw signal.reason;
+    failure = signal.aborted ? signal.reason : error;
+    onStep("cleaning up");
+    await cleanUp(deps, command, course, failure);
+  }
+  const timings = timingsOf(course, clock.monotonicMs() - beganMs);
+  const endedAt = stampNow(clock);
+  if (failure === undefined) {
+    log.add("info", `Done in ${(timings.totalMs / 1_000).toFixed(1)} s`);
+    return { state: "succeeded", timings, endedAt };
+  }
+  const described = describeFailure(deps.log, command, failure);
+  log.add("error", described.message);
+  return { state: described.code === "cancelled" ? "cancelled" : "failed", failure: described, timings, endedAt };
+}
+
+async function walk(
+  deps: OperationDeps,
+  record: OperationRecord,
+  command: KeptCommand,
+  course: Course,
+  onStep: (step: string) => void,
+): Promise<void> {
+  const { docker, journal, agentId, clock } = deps;
+  const { serviceId, generation, operationId } = command;
+  const service = journal.services.get(serviceId);
+  const spec = course.making?.spec;
+  const environmentId = spec?.environmentId ?? service?.environmentId;
+  onStep("looking at Docker");
+  course.found = await lookAtService(
+    docker,
+    { agentId, serviceId, generation, environmentId, volumeId: spec?.volumeId, image: spec?.image },
+    course.signal,
+  );
+  const volume = spec === undefined ? undefined : volumeName(spec.volumeId);
+  const wanted: Wanted = {
+    kind: command.kind,
+    operationId,
+    serviceId,
+    environmentId,
+    volume,
+    serviceName: spec?.name,
+    specHash: course.making?.blueprint.labels[LABEL.spec],
+    ...(command.kind === "delete" ? { deleteData: command.deleteData } : {}),
+    ...(record.startedAt === undefined ? {} : { startedBefore: record.containerStartedAt }),
+  };
+  const known = { service, volume: volume === undefined ? undefined : journal.volumes.get(volume) };
+  const steps = plan(wanted, course.found, known);
+  if (record.startedAt === undefined) {
+    const containerStartedAt = course.found.containers[0]?.startedAt ?? "";
+    journal.operations.change(operationId, { startedAt: stampNow(clock), containerStartedAt });
+  }
+  if (command.kind === "stop") journal.services.change(serviceId, { desired: "stopped" });
+  if (command.kind === "restart") journal.services.change(serviceId, { desired: "running" });
+  for (const step of steps) {
+    course.signal.throwIfAborted();
+    onStep(step.type.replaceAll("_", " "));
+    await executeStep(deps, course, step);
+  }
+  if (command.kind === "deploy") journal.services.change(serviceId, { desired: "running", everDeployed: true });
+  if (command.kind === "delete") journal.services.change(serviceId, { desired: "absent", deleted: true });
+}
+
+function createCourse(deps: OperationDeps, command: KeptCommand, log: OperationLog, signal: AbortSignal): Course {
+  const { agentId, engines, journal, servicesDir } = deps;
+  const kept = journal.services.get(command.serviceId)?.spec;
+  const spec = "spec" in command ? command.spec : kept;
+  const owner: Ownership = {
+    agentId,
+    workspaceId: spec?.workspaceId ?? "",
+    environmentId: spec?.environmentId ?? "",
+    serviceId: command.serviceId,
+    generation: command.generation,
+    operationId: command.operationId,
+  };
+  let making: Making | undefined;
+  if ("spec" in command) {
+    const engine = engines[command.spec.engine];
+    const folders = serviceFolders(servicesDir, command.serviceId);
+    making = {
+      spec: command.spec,
+      engine,
+      blueprint: blueprint(command.spec, engine, folders, owner, deps.stopGraceMs),
+    };
+  }
+  const engineGraceMs = spec === undefined ? DEFAULT_GRACE_MS : engines[spec.engine].container(spec).stopGraceMs;
+  const nothing: Found = { containers: [], image: undefined, volumes: [], network: undefined, networks: [] };
+  return {
+    owner,
+    making,
+    stopGraceMs: deps.stopGraceMs ?? engineGraceMs,
+    found: nothing,
+    log,
+    signal,
+    outputSeen: false,
+    pullMs: 0,
+    engineMs: 0,
+  };
+}
+
+/** Removes only what this operation created, found by its label, so that it also holds after a restart of the agent. */
+async function cleanUp(deps: OperationDeps, command: KeptCommand, course: Course, failure: unknown): Promise<void> {
+  const { log } = course;
+  if (command.kind === "restart" && course.container !== undefined && !isMismatch(failure)) {
+    await attempt(log, "restore the restart policy", () =>
+      deps.docker.setRestartPolicy(course.container?.id ?? "", "unless-stopped"),
+    );
+  }
+  if (command.kind !== "deploy" && command.kind !== "restart") return;
+  await attempt(log, "clean up", () =>
+    within(deps.clock, CLEANUP_MS, "clean up", (signal) => removeOwn(deps, command, { ...course, signal })),
+  );
+  if (isMismatch(failure)) deps.journal.services.change(command.serviceId, { desired: "stopped" });
+}
+
+async function removeOwn(deps: OperationDeps, command: KeptCommand, course: Course): Promise<void> {
+  const { docker, journal, agentId } = deps;
+  const { log, signal, making } = course;
+  if (making === undefined) return;
+  const { environmentId, volumeId } = making.spec;
+  const isOwn = ({ labels }: { labels: Record<string, string> }) =>
+    labels[LABEL.operation] === command.operationId && labels[LABEL.agent] === agentId;
+  const { serviceId, generation } = command;
+  const found = await lookAtService(docker, { agentId, serviceId, generation, environmentId, volumeId }, signal);
+  for (const container of found.containers.filter(isOwn)) {
+    if (!course.outputSeen) await copyLastLines(deps, course, container.id);
+    if (command.kind === "restart") await docker.stopContainer(container.id, course.stopGraceMs, signal);
+    await docker.removeContainer(container.id, signal);
+    log.add("info", `Container ${container.name}: removed, because this operation created it`);
+  }
+  for (const { name } of found.volumes.filter(isOwn)) {
+    if (journal.volumes.get(name)?.ready !== undefined) {
+      log.add("info", `Volume ${name}: kept, it holds a finished database`);
+      continue;
+    }
+    await docker.removeVolume(name, signal);
+    journal.volumes.remove(name);
+    log.add("info", `Volume ${name}: removed, because this operation created it and it never became ready`);
+  }
+  if (found.network !== undefined && isOwn(found.network)) {
+    const { name, what } = await deps.environments.leave(environmentId, serviceId, signal);
+    log.add("info", `Network ${name}: ${what}`);
+  }
+}
+
+async function copyLastLines({ docker }: OperationDeps, { log, signal }: Course, containerId: string): Promise<void> {
+  const stream = await docker.openLogs(containerId, { follow: false, tail: LAST_LINES, timestamps: false }, signal);
+  if (stream === undefined) return;
+  const reader = createLineReader(({ text }) => log.add("output", text));
+  for await (const chunk of stream) reader.feed(chunk as Buffer);
+  reader.end();
+}
+
+/** Cleaning up goes on after a failure of its own; what could not be done stands in the log. */
+async function attempt(log: OperationLog, what: string, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    log.add("error", `Could not ${what}: ${messageOf(error)}`);
+  }
+}
+
+function isMismatch(failure: unknown): boolean {
+  return isAppError(failure) && failure.code === "identity_mismatch";
+}
+
+function timingsOf({ pullMs, engineMs }: Course, totalMs: number): Timings {
+  const rounded = { totalMs: Math.round(totalMs), pullMs: Math.round(pullMs), engineMs: Math.round(engineMs) };
+  return { ...rounded, ownMs: Math.max(0, rounded.totalMs - rounded.pullMs - rounded.engineMs) };
+}
+
+/** What is not one of our own failures is a bug of ours: the stack goes to the agent's log, the sentence to the user. */
+function describeFailure(log: Log, { operationId, kind }: KeptCommand, failure: unknown): Failure {
+  if (isAppError(failure)) {
+    const message = failure.message.slice(0, 4_000);
+    return { code: failure.code, message, ...(failure.hint === undefined ? {} : { hint: failure.hint }) };
+  }
+  log.error({ operationId, kind, err: failure }, "an operation failed by a bug");
+  const cause = failure instanceof AppError ? failure : undefined;
+  return {
+    code: cause?.code ?? "internal",
+    message: `internal error of the agent: ${messageOf(failure)}`.slice(0, 4_000),
+  };
+}

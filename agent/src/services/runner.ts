@@ -1,0 +1,186 @@
+/**
+ * Runs operations.
+ * INVARIANTS: one service never runs two at once, in the order they came; different services side by side up to the
+ * limit; an operation that was accepted gets exactly one outcome, also across restarts of the agent.
+ */
+import { AppError, isAppError, messageOf } from "@dflow/protocol";
+import type { KeptCommand, OperationRecord, Outcome } from "../journal/journal.ts";
+import { ageMs, stampNow } from "../journal/stamp.ts";
+import { sleep } from "../waiting.ts";
+import { createOperationLog, type OperationLog } from "./operation-log.ts";
+import { AgentStopping, type OperationDeps, runOperation } from "./run-operation.ts";
+
+export interface RunnerEvents {
+  /** New lines of its log are on disk. */
+  linesStored(operationId: string): void;
+  /** Its outcome is on disk. */
+  finished(operationId: string): void;
+}
+
+export interface Runner {
+  /** Takes up a command that is in the journal. */
+  submit(record: OperationRecord): void;
+  /** Takes up what an earlier run of the agent left. */
+  resume(): void;
+  cancel(operationId: string): void;
+  /** Work of the agent's own on a service, in the same order as operations. */
+  alone(serviceId: string, work: (signal: AbortSignal) => Promise<void>): void;
+  isBusy(serviceId: string): boolean;
+  running(): { operationId: string; step: string }[];
+  /** Ends what runs without an outcome, to be resumed at the next start. Resolves when nothing runs any more. */
+  stop(): Promise<void>;
+}
+
+export interface RunnerOptions {
+  concurrency: number;
+  /** How long an operation that begins waits for a Docker engine that does not answer. */
+  dockerPatienceMs: number;
+}
+
+interface Task {
+  serviceId: string;
+  operationId: string | undefined;
+  controller: AbortController;
+  step: string;
+  run(task: Task): Promise<void>;
+}
+
+const DOCKER_RETRY_MS = 1_000;
+
+export function createRunner(deps: OperationDeps, options: RunnerOptions, events: RunnerEvents): Runner {
+  const { clock, journal, log } = deps;
+  const waiting: Task[] = [];
+  const active = new Map<Task, Promise<void>>();
+  let stopping = false;
+
+  const startNext = () => {
+    while (!stopping && active.size < options.concurrency) {
+      const busy = new Set([...active.keys()].map((task) => task.serviceId));
+      const at = waiting.findIndex((task) => !busy.has(task.serviceId));
+      const [task] = at === -1 ? [] : waiting.splice(at, 1);
+      if (task === undefined) return;
+      const ended = task.run(task).finally(() => {
+        active.delete(task);
+        startNext();
+      });
+      active.set(task, ended);
+    }
+  };
+
+  const enqueue = (task: Omit<Task, "controller" | "step">) => {
+    if (stopping) return;
+    waiting.push({ ...task, controller: new AbortController(), step: "waiting for its turn" });
+    startNext();
+  };
+
+  const finish = (operationId: string, outcome: Omit<Outcome, "lineCount">, operationLog: OperationLog) => {
+    operationLog.flush();
+    journal.operations.change(operationId, { outcome: { ...outcome, lineCount: operationLog.count() } });
+    log.info({ operationId, state: outcome.state, code: outcome.failure?.code }, "operation ended");
+    events.finished(operationId);
+  };
+
+  const logOf = (operationId: string) =>
+    createOperationLog({ clock, journal, onStored: events.linesStored }, operationId);
+
+  const runCommand = async (operationId: string, command: KeptCommand, task: Task) => {
+    const record = journal.operations.get(operationId);
+    if (record === undefined || record.outcome !== undefined) return;
+    const operationLog = logOf(operationId);
+    const { signal } = task.controller;
+    if (signal.aborted || (record.startedAt === undefined && ageMs(clock, record.receivedAt) > command.startWithinMs)) {
+      return finish(operationId, notStarted(signal), operationLog);
+    }
+    const cancelLimit = clock.after(command.runMs, () =>
+      task.controller.abort(new AppError("timed_out", `the operation was ended after its ${command.runMs} ms`)),
+    );
+    try {
+      task.step = "waiting for Docker";
+      await dockerAnswers(signal);
+      const outcome = await runOperation(deps, record, command, operationLog, signal, (step) => {
+        task.step = step;
+      });
+      finish(operationId, outcome, operationLog);
+    } catch (error) {
+      operationLog.flush();
+      if (error instanceof AgentStopping) {
+        log.info({ operationId }, "the agent stops; the operation goes on at its next start");
+        return;
+      }
+      log.error({ operationId, err: error }, "an operation failed by a bug");
+      const failure = { code: "internal" as const, message: `internal error of the agent: ${messageOf(error)}` };
+      finish(operationId, { state: "failed", failure, endedAt: stampNow(clock) }, operationLog);
+    } finally {
+      cancelLimit();
+    }
+  };
+
+  /** After a reboot the agent may be up before Docker. When it stays away, the operation itself says so. */
+  const dockerAnswers = async (signal: AbortSignal) => {
+    const untilMs = clock.monotonicMs() + options.dockerPatienceMs;
+    for (;;) {
+      try {
+        await deps.docker.version(signal);
+        return;
+      } catch (error) {
+        if (signal.aborted || !isAppError(error) || clock.monotonicMs() >= untilMs) return;
+        await sleep(clock, DOCKER_RETRY_MS, signal).catch(() => undefined);
+      }
+    }
+  };
+
+  const notStarted = (signal: AbortSignal): Omit<Outcome, "lineCount"> => {
+    const endedAt = stampNow(clock);
+    if (signal.aborted) {
+      return { state: "cancelled", endedAt, failure: { code: "cancelled", message: "cancelled before it began" } };
+    }
+    const failure = { code: "expired" as const, message: "it could not begin in time and was dropped" };
+    return { state: "expired", endedAt, failure };
+  };
+
+  const submit = ({ operationId, command }: OperationRecord) => {
+    if (command === undefined) return;
+    const { serviceId } = command;
+    enqueue({ serviceId, operationId, run: (task) => runCommand(operationId, command, task) });
+  };
+
+  return {
+    submit,
+
+    resume() {
+      for (const record of journal.operations.unfinished()) submit(record);
+    },
+
+    cancel(operationId) {
+      const reason = new AppError("cancelled", "cancelled on request");
+      const queued = waiting.findIndex((task) => task.operationId === operationId);
+      const [task] = queued === -1 ? [] : waiting.splice(queued, 1);
+      if (task !== undefined) {
+        task.controller.abort(reason);
+        finish(operationId, notStarted(task.controller.signal), logOf(operationId));
+        return;
+      }
+      [...active.keys()].find((one) => one.operationId === operationId)?.controller.abort(reason);
+    },
+
+    alone(serviceId, work) {
+      const run = (task: Task) =>
+        work(task.controller.signal).catch((error) => {
+          if (!(error instanceof AgentStopping)) log.warn({ serviceId, err: error }, "work on a service failed");
+        });
+      enqueue({ serviceId, operationId: undefined, run });
+    },
+
+    isBusy: (serviceId) => [...waiting, ...active.keys()].some((task) => task.serviceId === serviceId),
+
+    running: () =>
+      [...active.keys()].flatMap(({ operationId, step }) => (operationId === undefined ? [] : [{ operationId, step }])),
+
+    async stop() {
+      stopping = true;
+      waiting.length = 0;
+      for (const { controller } of active.keys()) controller.abort(new AgentStopping("the agent stops"));
+      await Promise.allSettled(active.values());
+    },
+  };
+}
