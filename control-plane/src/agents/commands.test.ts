@@ -1,6 +1,7 @@
 /** Commands from their outbox rows to their results, against a scripted agent. */
 import type { ToAgent } from "@dflow/protocol";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { nextRows } from "./outbox.ts";
 import type { FakeIdentity, FakeSocket } from "./testing/fake-agent.ts";
 import { createManualPlatform, type Harness, settled, startHarness, until } from "./testing/harness.ts";
 
@@ -187,6 +188,33 @@ describe("a command", () => {
   });
 });
 
+describe("nextRows", () => {
+  const row = (id: number, service: string, given: object = {}) => ({
+    id,
+    service_id: service,
+    operation_id: `operation ${id}`,
+    kind: "command" as const,
+    sent_session: null,
+    ...given,
+  });
+  const ids = (...rows: Parameters<typeof nextRows>[0]) => nextRows(rows, 7).map(({ id }) => id);
+
+  it("gives the first command of each service, and none behind one that is under way", () => {
+    expect(ids(row(1, "a"), row(2, "a"), row(3, "b"))).toEqual([1, 3]);
+    expect(ids(row(1, "a", { sent_session: 7 }), row(2, "a"))).toEqual([]);
+    expect(ids(row(1, "a", { sent_session: 6 }), row(2, "a"))).toEqual([1]);
+  });
+
+  it("gives a cancel behind its command or alone, never before it", () => {
+    const cancel = { kind: "cancel" as const };
+    expect(ids(row(1, "a"), row(2, "a", { ...cancel, operation_id: "operation 1" }))).toEqual([1, 2]);
+    expect(ids(row(2, "a", cancel))).toEqual([2]);
+    const behind = { ...cancel, operation_id: "operation 2" };
+    expect(ids(row(1, "a"), row(2, "a"), row(3, "a", behind))).toEqual([1]);
+    expect(ids(row(2, "a", { ...cancel, sent_session: 7 }))).toEqual([]);
+  });
+});
+
 describe("a cancel", () => {
   const cancel = (operationId: string) =>
     harness.db
@@ -235,6 +263,19 @@ describe("a result", () => {
     expect((await harness.service(serviceId)).deployed_at).toBe(now - 100);
 
     socket.send(result(id, { state: "failed", failure: { code: "internal", message: "no, it failed" } }));
+    await socket.next("result_ack");
+    expect(await harness.operation(id)).toEqual(ended);
+  });
+
+  it("is not undone by a late refusal of its command", async () => {
+    const id = await harness.makeOperation(serviceId);
+    const socket = await harness.connect(agent);
+    await socket.next("command");
+    socket.send(result(id));
+    await socket.next("result_ack");
+    const ended = await harness.operation(id);
+    socket.send({ type: "ack", data: { operationId: id, outcome: "rejected" } });
+    socket.send(result(id));
     await socket.next("result_ack");
     expect(await harness.operation(id)).toEqual(ended);
   });

@@ -34,7 +34,7 @@ interface Live {
 }
 
 export function createAgents(deps: Deps): AgentsSide {
-  const { config, hub, log, timers } = deps;
+  const { config, log, timers } = deps;
   const links = createLinks(deps);
   const hints = createLogHints(deps);
   const live = new Map<string, Live>();
@@ -66,8 +66,7 @@ export function createAgents(deps: Deps): AgentsSide {
       background(older.session.end(), "end a superseded session");
     }
     const { workspaceId, connectedAt, revision } = who;
-    links.online(who.serverId, { workspaceId, connectedAt, peerAddress: address });
-    hub.publish(workspaceId, { type: "server", id: who.serverId, revision });
+    links.online(who.serverId, { workspaceId, connectedAt, peerAddress: address, revision });
     log.info({ serverId: who.serverId, session: who.session, address }, "an agent is connected");
     session.wake();
     return session;

@@ -117,7 +117,7 @@ describe("the handshake", () => {
     oneFrame.sendText("x".repeat(9 * 1024));
     expect((await oneFrame.ended).code).toBe(CLOSE.tooBig);
     const endless = await harness.open();
-    endless.sendText("x".repeat(900 * 1024));
+    endless.sendUnfinished("x".repeat(20 * 1024));
     expect((await endless.ended).code).toBe(CLOSE.tooBig);
   });
 

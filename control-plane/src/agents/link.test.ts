@@ -31,6 +31,17 @@ describe("an open link", () => {
     expect(link()).toMatchObject({ lastSeenAt: now, confirmedAt: now - 400, dockerOk: true, rssBytes: 50_000_000 });
   });
 
+  it("tells browsers when Docker is gone or back, not with every heartbeat", async () => {
+    const told = [];
+    for (const dockerOk of [true, true, false, false, true]) {
+      harness.events.length = 0;
+      socket.send(beat({ dockerOk }));
+      await socket.next("heartbeat_ack");
+      told.push(harness.events.map((event) => event.type).join());
+    }
+    expect(told).toEqual(["server", "", "server", "", "server"]);
+  });
+
   it("answers an unknown type with an error and goes on", async () => {
     socket.send({ type: "from_the_future", data: { anything: 1 } });
     expect((await socket.next("error")).data.code).toBe("unsupported");

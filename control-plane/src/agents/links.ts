@@ -8,6 +8,7 @@ const SAVE_INTERVAL_MS = 30_000;
 
 interface Link {
   workspaceId: string;
+  revision: number;
   online: boolean;
   connectedAt: number | null;
   lastSeenAt: number | null;
@@ -19,12 +20,20 @@ interface Link {
   unsaved: boolean;
 }
 
+export interface OpenedLink {
+  workspaceId: string;
+  connectedAt: number;
+  peerAddress: string;
+  /** Of the server's row, for hints. */
+  revision: number;
+}
+
 export interface Links {
   start(): Promise<void>;
   /** Writes what is unsaved and ends the timer. */
   stop(): Promise<void>;
   info(serverId: string): LinkInfo;
-  online(serverId: string, link: { workspaceId: string; connectedAt: number; peerAddress: string }): void;
+  online(serverId: string, link: OpenedLink): void;
   /** A frame arrived. */
   seen(serverId: string): void;
   beat(serverId: string, heartbeat: Heartbeat): void;
@@ -43,6 +52,7 @@ const NEVER: LinkInfo = {
 };
 
 export function createLinks(deps: Pick<Deps, "db" | "clock" | "timers" | "hub" | "log">): Links {
+  const { hub } = deps;
   const links = new Map<string, Link>();
   let cancelTimer: (() => void) | undefined;
   let saving: Promise<void> = Promise.resolve();
@@ -63,6 +73,7 @@ export function createLinks(deps: Pick<Deps, "db" | "clock" | "timers" | "hub" |
       for (const row of await knownLinks(deps.db)) {
         links.set(row.id, {
           workspaceId: row.workspace_id,
+          revision: row.revision,
           online: false,
           connectedAt: row.connected_at,
           lastSeenAt: row.last_seen_at,
@@ -91,9 +102,10 @@ export function createLinks(deps: Pick<Deps, "db" | "clock" | "timers" | "hub" |
         ? { state: "online", ...known, confirmedAt, dockerOk, rssBytes }
         : { state: "unreachable", ...known, confirmedAt: null, dockerOk: null, rssBytes: null };
     },
-    online(serverId, { workspaceId, connectedAt, peerAddress }) {
+    online(serverId, opened) {
       const fresh = { confirmedAt: null, dockerOk: null, rssBytes: null, unsaved: false };
-      links.set(serverId, { workspaceId, online: true, connectedAt, lastSeenAt: connectedAt, peerAddress, ...fresh });
+      links.set(serverId, { ...opened, online: true, lastSeenAt: opened.connectedAt, ...fresh });
+      hub.publish(opened.workspaceId, { type: "server", id: serverId, revision: opened.revision });
     },
     seen(serverId) {
       const link = links.get(serverId);
@@ -105,8 +117,10 @@ export function createLinks(deps: Pick<Deps, "db" | "clock" | "timers" | "hub" |
       const link = links.get(serverId);
       if (link === undefined) return;
       if (heartbeat.observedAgeMs !== null) link.confirmedAt = deps.clock.now() - heartbeat.observedAgeMs;
-      link.dockerOk = heartbeat.dockerOk;
       link.rssBytes = heartbeat.rssBytes;
+      if (link.dockerOk === heartbeat.dockerOk) return;
+      link.dockerOk = heartbeat.dockerOk;
+      hub.publish(link.workspaceId, { type: "server", id: serverId, revision: link.revision });
     },
     async offline(serverId) {
       const link = links.get(serverId);
@@ -118,7 +132,7 @@ export function createLinks(deps: Pick<Deps, "db" | "clock" | "timers" | "hub" |
       const revision = await deps.db
         .transaction()
         .execute((trx) => saveLinkEnd(trx, serverId, { lastSeenAt, confirmedAt }));
-      if (revision !== undefined) deps.hub.publish(workspaceId, { type: "server", id: serverId, revision });
+      if (revision !== undefined) hub.publish(workspaceId, { type: "server", id: serverId, revision });
     },
   };
 }

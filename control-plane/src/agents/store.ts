@@ -34,7 +34,7 @@ export async function takeSession(
 export function knownLinks(db: Conn) {
   return db
     .selectFrom("server")
-    .select(["id", "workspace_id", "connected_at", "last_seen_at", "peer_address"])
+    .select(["id", "workspace_id", "connected_at", "last_seen_at", "peer_address", "revision"])
     .where("deleted_at", "is", null)
     .execute();
 }

@@ -29,6 +29,8 @@ export interface OperationChange {
   service: { id: string; revision: number };
   environment: { id: string; revision: number };
   applicationId: string;
+  /** It has ended with this change. */
+  ended: boolean;
 }
 
 const argsSchema = z.object({ deleteData: z.boolean().optional() });
@@ -64,7 +66,7 @@ export async function endOperation(
   if (ending.state === "succeeded" && operation.kind === "delete") {
     await removeService(trx, operation.service_id, ending.endedAt, argsSchema.parse(JSON.parse(operation.args)));
   }
-  return changeOf(trx, operationId, operation.kind === "delete" && ending.state === "succeeded");
+  return changeOf(trx, operationId);
 }
 
 /** Moves an open operation on; `undefined` when it is there already, or past it. */
@@ -85,7 +87,7 @@ export async function moveOperation(
     .set({ state: to, sent_at: operation.sent_at ?? at })
     .where("id", "=", operationId)
     .execute();
-  return changeOf(trx, operationId, false);
+  return changeOf(trx, operationId);
 }
 
 /** Tells open browsers; call it after the commit. */
@@ -94,6 +96,7 @@ export function publishOperationChange(hub: EventHub, change: OperationChange): 
   const within = { serviceId: service.id, environmentId: environment.id, applicationId };
   hub.publish(workspaceId, { type: "operation", ...operation, ...within });
   hub.publish(workspaceId, { type: "service", ...service, ...within });
+  if (!change.ended) return;
   hub.publish(workspaceId, { type: "environment", ...environment, environmentId: environment.id, applicationId });
 }
 
@@ -108,7 +111,7 @@ export function hasEnded(operation: { state: OperationState }): boolean {
 async function removeService(trx: Trx, serviceId: string, at: number, args: z.infer<typeof argsSchema>): Promise<void> {
   const dataGone = args.deleteData === true;
   const observed: ObservedState = "not_deployed";
-  await trx
+  const service = await trx
     .updateTable("service")
     .set({
       deleted_at: at,
@@ -121,23 +124,29 @@ async function removeService(trx: Trx, serviceId: string, at: number, args: z.in
       observed_at: at,
     })
     .where("id", "=", serviceId)
+    .returning("environment_id")
+    .executeTakeFirstOrThrow();
+  await trx
+    .updateTable("environment")
+    .set({ revision: sql<number>`revision + 1` })
+    .where("id", "=", service.environment_id)
     .execute();
   if (dataGone) await trx.deleteFrom("secret").where("service_id", "=", serviceId).execute();
 }
 
 /** Something of an open operation has changed that is neither its state nor its log: its step. */
 export function touchOperation(trx: Trx, operationId: string): Promise<OperationChange> {
-  return changeOf(trx, operationId, false);
+  return changeOf(trx, operationId);
 }
 
 /** New revisions of all that shows this operation. */
-async function changeOf(trx: Trx, operationId: string, listsChanged: boolean): Promise<OperationChange> {
+async function changeOf(trx: Trx, operationId: string): Promise<OperationChange> {
   const next = sql<number>`revision + 1`;
   const operation = await trx
     .updateTable("operation")
     .set({ revision: next })
     .where("id", "=", operationId)
-    .returning(["id", "revision", "service_id", "workspace_id"])
+    .returning(["id", "revision", "state", "service_id", "workspace_id"])
     .executeTakeFirstOrThrow();
   const service = await trx
     .updateTable("service")
@@ -145,12 +154,10 @@ async function changeOf(trx: Trx, operationId: string, listsChanged: boolean): P
     .where("id", "=", operation.service_id)
     .returning(["id", "revision", "environment_id"])
     .executeTakeFirstOrThrow();
-  // The environment's own row changes only when a service leaves it.
   const environment = await trx
-    .updateTable("environment")
-    .set({ revision: listsChanged ? next : sql<number>`revision` })
+    .selectFrom("environment")
+    .select(["id", "revision", "application_id"])
     .where("id", "=", service.environment_id)
-    .returning(["id", "revision", "application_id"])
     .executeTakeFirstOrThrow();
   return {
     workspaceId: operation.workspace_id,
@@ -158,5 +165,6 @@ async function changeOf(trx: Trx, operationId: string, listsChanged: boolean): P
     service: { id: service.id, revision: service.revision },
     environment: { id: environment.id, revision: environment.revision },
     applicationId: environment.application_id,
+    ended: isTerminal(operation.state),
   };
 }

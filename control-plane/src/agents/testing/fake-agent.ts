@@ -116,6 +116,8 @@ export interface FakeSocket {
   send(frame: OutgoingToControlPlane | { type: string; data: unknown }): void;
   sendText(text: string): void;
   sendBytes(bytes: Uint8Array): void;
+  /** The beginning of a message that never ends. */
+  sendUnfinished(text: string): void;
   /** Signs the challenge and takes the welcome. */
   authenticate(
     agent: FakeIdentity,
@@ -168,6 +170,7 @@ export function openSocket(url: string, protocol: string = SUBPROTOCOL): Promise
     },
     sendText: (text) => ws.send(text),
     sendBytes: (bytes) => ws.send(bytes),
+    sendUnfinished: (text) => ws.send(text, { fin: false }),
     async authenticate(agent, change = (payload) => payload) {
       const challenge: Challenge = (await socket.next("challenge")).data;
       const agentNonce = randomBytes(32).toString("base64url");
