@@ -36,7 +36,6 @@ export function createBody(spec: ContainerSpec): ContainerCreateOptions {
       Tmpfs: Object.fromEntries(spec.tmpfs.map(({ target, sizeBytes }) => [target, `size=${sizeBytes},mode=0700`])),
       ShmSize: spec.shmBytes,
       PidsLimit: spec.pidsLimit,
-      Ulimits: [{ Name: "nofile", Soft: spec.openFilesLimit, Hard: spec.openFilesLimit }],
       CapDrop: ["ALL"],
       CapAdd: spec.capabilities,
       SecurityOpt: ["no-new-privileges"],

@@ -64,7 +64,6 @@ export interface ContainerSpec {
   memoryBytes?: number;
   shmBytes: number;
   pidsLimit: number;
-  openFilesLimit: number;
   capabilities: string[];
   health: { command: string[]; intervalMs: number; timeoutMs: number; retries: number; startPeriodMs: number };
   stopSignal: string;

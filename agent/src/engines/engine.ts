@@ -9,15 +9,7 @@ export const TLS_TARGET = "/run/dflow/tls";
 /** The engine's share of a container spec. */
 export type EngineContainer = Pick<
   ContainerSpec,
-  | "env"
-  | "tmpfs"
-  | "shmBytes"
-  | "pidsLimit"
-  | "openFilesLimit"
-  | "capabilities"
-  | "health"
-  | "stopSignal"
-  | "stopGraceMs"
+  "env" | "tmpfs" | "shmBytes" | "pidsLimit" | "capabilities" | "health" | "stopSignal" | "stopGraceMs"
 > & {
   /** Where the data volume is mounted. */
   dataTarget: string;

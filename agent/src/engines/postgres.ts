@@ -46,7 +46,6 @@ export const postgres: Engine = {
       // Docker's 64 MiB are too few for parallel queries and index builds; only what is used counts.
       shmBytes: 256 * MIB,
       pidsLimit: 4_096,
-      openFilesLimit: 65_536,
       // The entrypoint starts as root, owns the folders over to the database's user, and becomes that user.
       capabilities: ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"],
       health: {

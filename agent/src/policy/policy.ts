@@ -90,7 +90,6 @@ function bodyRules({ agentId, servicesDir }: PolicyScope): { body: Rules; host: 
       Tmpfs: mapOf(matches(MOUNT_TARGET), matches(/^size=\d+,mode=0700$/)),
       ShmSize: positive,
       PidsLimit: positive,
-      Ulimits: listOf(only({ Name: oneOf("nofile"), Soft: positive, Hard: positive })),
       CapDrop: (value) => listOf(oneOf("ALL"))(value) && (value as string[]).length === 1,
       CapAdd: listOf(oneOf(...CAPABILITIES)),
       SecurityOpt: (value) => listOf(oneOf("no-new-privileges"))(value) && (value as string[]).length === 1,

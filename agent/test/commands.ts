@@ -1,0 +1,67 @@
+/** Commands as a control plane sends them. */
+import { randomUUIDv7 } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { Command, ServiceSpec } from "@dflow/protocol";
+
+export const newId = () => randomUUIDv7();
+
+export function serviceSpec(part: Partial<ServiceSpec> = {}): ServiceSpec {
+  return {
+    serviceId: newId(),
+    workspaceId: newId(),
+    environmentId: newId(),
+    name: "orders",
+    type: "database",
+    engine: "postgres",
+    version: "17",
+    image: "postgres:17-trixie",
+    standIn: false,
+    volumeId: newId(),
+    ...part,
+  };
+}
+
+const limits = { startWithinMs: 60_000, runMs: 600_000 };
+export const PASSWORD = "Aa1".repeat(10).concat("Zz");
+
+export function deploy(spec: ServiceSpec, generation = 1, part: Partial<Command> = {}): Command & { kind: "deploy" } {
+  const { serviceId } = spec;
+  return {
+    kind: "deploy",
+    operationId: newId(),
+    serviceId,
+    generation,
+    ...limits,
+    spec,
+    secrets: { password: PASSWORD },
+    ...part,
+  } as Command & { kind: "deploy" };
+}
+
+export function restart(spec: ServiceSpec, generation: number): Command & { kind: "restart" } {
+  const { serviceId } = spec;
+  const secrets = { password: PASSWORD };
+  return { kind: "restart", operationId: newId(), serviceId, generation, ...limits, spec, secrets };
+}
+
+export function stop({ serviceId }: ServiceSpec, generation: number): Command & { kind: "stop" } {
+  return { kind: "stop", operationId: newId(), serviceId, generation, ...limits };
+}
+
+export function remove(
+  { serviceId }: ServiceSpec,
+  generation: number,
+  deleteData: boolean,
+): Command & { kind: "delete" } {
+  return { kind: "delete", operationId: newId(), serviceId, generation, ...limits, deleteData };
+}
+
+/** The images of this machine: the map that test/images writes, or the official ones. */
+export function imageOf(version: string): Pick<ServiceSpec, "image" | "standIn" | "version"> {
+  const path = "/tmp/dflow-image-map.json";
+  const map = JSON.parse(readFileSync(path, "utf8")) as Record<string, Record<string, { image: string }>>;
+  const image = map.postgres?.[version]?.image;
+  return image === undefined
+    ? { version, image: `postgres:${version}-trixie`, standIn: false }
+    : { version, image, standIn: true };
+}
