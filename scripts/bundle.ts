@@ -3,7 +3,7 @@ import { type BuildOptions, build, type Plugin } from "esbuild";
 
 /**
  * Modules that dockerode loads for transports we never use (ssh, buildkit's grpc). Left out, because loading
- * them costs the agent some 30 MB of memory; a use would throw with this reason.
+ * them costs the agent some 30 MB of memory; a call throws with this reason.
  */
 const LEFT_OUT = /^(ssh2|@grpc\/grpc-js|@grpc\/proto-loader|protobufjs)$/;
 
@@ -12,10 +12,9 @@ const leaveOut: Plugin = {
   setup(bundler) {
     bundler.onResolve({ filter: LEFT_OUT }, ({ path }) => ({ path, namespace: "left-out" }));
     bundler.onLoad({ filter: /.*/, namespace: "left-out" }, ({ path }) => ({
-      contents: `module.exports = new Proxy({}, { get(_, name) {
-        if (typeof name === "symbol" || name === "__esModule" || name === "default") return undefined;
-        throw new Error("${path} is left out of this bundle");
-      } });`,
+      contents: `
+        const absent = () => { throw new Error("${path} is left out of this bundle"); };
+        module.exports = new Proxy({}, { get: (_, name) => (name === "__esModule" ? undefined : absent) });`,
       loader: "js",
     }));
   },
@@ -26,8 +25,8 @@ const shared = {
   platform: "node",
   format: "esm",
   target: "node24",
-  minify: true,
-  keepNames: true,
+  // Lines and names stay as they are, so that a stack trace can be read without the source map too.
+  minifySyntax: true,
   sourcemap: true,
   legalComments: "none",
   logLevel: "warning",

@@ -6,6 +6,7 @@ import { createInterface } from "node:readline/promises";
 import { parseArgs } from "node:util";
 
 const ROOT = resolve(import.meta.dirname, "..");
+const ADMIN_EMAIL = "admin@dflow.local";
 const READY_MS = 30_000;
 const ONLINE_MS = 60_000;
 const DEPLOY_MS = 10 * 60_000;
@@ -96,6 +97,13 @@ function start(name: ProcessName, args: string[]): void {
   child.unref();
 }
 
+/** Runs a subcommand that ends by itself; what it prints is for the person. */
+function once(name: ProcessName, args: string[]): void {
+  const result = spawnSync(process.execPath, [join(ROOT, "dist", `${name}.mjs`), ...args], { stdio: ["ignore", 2, 2] });
+  if (result.status !== 0)
+    throw new QuickstartError(`${name} ${args[0]} ended with exit code ${result.status ?? "none"}.`);
+}
+
 async function stop(name: ProcessName): Promise<boolean> {
   const pid = runningPid(name);
   if (pid === undefined) return false;
@@ -142,15 +150,7 @@ function chosenPort(): number {
 
 async function ensureControlPlane(port: number): Promise<{ url: string; login: Login }> {
   const url = `http://127.0.0.1:${port}`;
-  execFileSync(
-    process.execPath,
-    [
-      join(ROOT, "dist/control-plane.mjs"),
-      "bootstrap",
-      ...["--data-dir", paths.controlPlane, "--email", "admin@dflow.local", "--out", paths.login],
-    ],
-    { stdio: ["ignore", 2, 2] },
-  );
+  once("control-plane", ["bootstrap", "--data-dir", paths.controlPlane, "--email", ADMIN_EMAIL, "--out", paths.login]);
   const login = JSON.parse(readFileSync(paths.login, "utf8")) as Login;
   const config = {
     listen: { host: "127.0.0.1", port },
@@ -180,15 +180,7 @@ async function ensureAgent(url: string, login: Login, call: Api): Promise<string
     });
     writeFileSync(paths.token, String(created.token), { mode: 0o600 });
     try {
-      execFileSync(
-        process.execPath,
-        [
-          join(ROOT, "dist/agent.mjs"),
-          "enrol",
-          ...["--url", url, "--data-dir", paths.agent, "--token-file", paths.token],
-        ],
-        { stdio: ["ignore", 2, 2] },
-      );
+      once("agent", ["enrol", "--url", url, "--data-dir", paths.agent, "--token-file", paths.token]);
     } finally {
       rmSync(paths.token, { force: true });
     }
