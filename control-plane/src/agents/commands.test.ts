@@ -353,7 +353,7 @@ describe("a result", () => {
     expect(await harness.operation(id)).toMatchObject({ state: "succeeded", line_count: 2, lines_total: 2 });
   });
 
-  it.each(["the result again", "no lines"])(
+  it.each(["the result again", "no lines", "nothing at all"])(
     "waits for missing lines no longer than until the agent answers with %s",
     async (answer) => {
       const id = await harness.makeOperation(serviceId);
@@ -361,11 +361,9 @@ describe("a result", () => {
       await socket.next("command");
       socket.send(result(id, { lineCount: 5 }));
       await socket.next("progress_ack");
-      socket.send(
-        answer === "no lines"
-          ? { type: "progress", data: { operationId: id, from: 0, lines: [] } }
-          : result(id, { lineCount: 5 }),
-      );
+      if (answer === "no lines") socket.send({ type: "progress", data: { operationId: id, from: 0, lines: [] } });
+      else if (answer === "the result again") socket.send(result(id, { lineCount: 5 }));
+      else for (let count = 0; count < 3; count++) socket.send(beat());
       await socket.next("result_ack");
       expect(await harness.operation(id)).toMatchObject({ line_count: 0, lines_total: 0 });
     },

@@ -2,6 +2,7 @@
 import type { Ack, Result } from "@dflow/protocol";
 import type { Conn, Trx } from "../db/database.ts";
 import { endOperation, hasEnded, moveOperation, type OperationChange, touchOperation } from "../operations/results.ts";
+import { isLogCut } from "./operation-log.ts";
 
 /** Only operations of this server: what an agent says of any other is as if it said nothing. */
 function ownOperation(db: Conn, serverId: string, operationId: string) {
@@ -40,6 +41,7 @@ export async function storeResult(
   const operation = await ownOperation(trx, serverId, result.operationId);
   if (operation === undefined) return undefined;
   const { startedAgeMs } = result;
+  const isShort = operation.line_count < result.lineCount && !(await isLogCut(trx, operation.id));
   const change = hasEnded(operation)
     ? undefined
     : await endOperation(trx, operation.id, {
@@ -48,9 +50,9 @@ export async function storeResult(
         endedAt: receivedAt - result.endedAgeMs,
         startedAt: startedAgeMs === undefined ? undefined : receivedAt - startedAgeMs,
         timings: result.timings,
-        linesTotal: Math.max(result.lineCount, operation.line_count),
+        linesTotal: isShort ? result.lineCount : operation.line_count,
       });
-  return { missingFrom: operation.line_count < result.lineCount ? operation.line_count : undefined, change };
+  return { missingFrom: isShort ? operation.line_count : undefined, change };
 }
 
 /** The log is complete as it stands: all lines came, or the agent has no more of them. */

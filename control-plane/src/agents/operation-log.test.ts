@@ -68,7 +68,7 @@ describe("progress", () => {
     expect(await texts()).toEqual(["a", "b"]);
   });
 
-  it("ends a long log with one line that says so, and counts on", async () => {
+  it("ends a long log with one line that says so, and is complete with it", async () => {
     const long = "x".repeat(4_000);
     let from = 0;
     while (from < 400)
@@ -80,10 +80,11 @@ describe("progress", () => {
     expect(stored).toHaveLength(263);
     expect(stored.at(-1)).toBe(LOG_CUT_TEXT);
     expect(stored.filter((text) => text === LOG_CUT_TEXT)).toHaveLength(1);
-    expect((await harness.operation(operationId)).line_count).toBe(400);
+    expect(await progress(0, [long])).toBe(263);
     socket.send({ type: "result", data: { operationId, state: "succeeded", lineCount: 400, endedAgeMs: 0 } });
     await socket.next("result_ack");
-    expect((await harness.operation(operationId)).lines_total).toBe(400);
+    // Who follows the log reaches its end with the last line that is kept.
+    expect(await harness.operation(operationId)).toMatchObject({ line_count: 263, lines_total: 263 });
   });
 
   it("tells browsers of a growing log ten times a second, the newest always last", async () => {

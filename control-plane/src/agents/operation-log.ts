@@ -1,4 +1,7 @@
-/** Lines of operations as agents send them: stored once each, in order, within bounds. */
+/**
+ * Lines of operations as agents send them: stored once each, in order, within bounds. A log that reached its bound ends with
+ * the line that says so; `line_count` then stays, and what still comes is acknowledged and let go of.
+ */
 import type { Progress } from "@dflow/protocol";
 import { sql } from "kysely";
 import type { Trx } from "../db/database.ts";
@@ -10,10 +13,12 @@ export interface StoredProgress {
   next: number;
   /** Lines that were sent start after `next`: those between are missing. */
   gap: boolean;
+  /** How many lines are kept. */
+  lineCount: number;
   /** New lines came. */
   grown: boolean;
-  ended: boolean;
-  linesTotal: number | null;
+  /** The operation has ended, and nothing of its log is missing. */
+  complete: boolean;
   workspaceId: string;
   serviceId: string;
   change: OperationChange | undefined;
@@ -33,10 +38,11 @@ export async function storeProgress(
     .where("server_id", "=", serverId)
     .executeTakeFirst();
   if (operation === undefined) return undefined;
-  const gap = progress.from > operation.line_count;
-  const fresh = gap ? [] : progress.lines.slice(operation.line_count - progress.from);
-  if (fresh.length > 0) {
-    const kept = boundLog(await storedLog(trx, operation.id), fresh);
+  const stored = await storedLog(trx, operation.id);
+  const gap = !stored.cut && progress.from > operation.line_count;
+  const fresh = gap || stored.cut ? [] : progress.lines.slice(operation.line_count - progress.from);
+  const kept = fresh.length === 0 ? [] : boundLog(stored, fresh);
+  if (kept.length > 0) {
     const rows = kept.map((line, index) => ({
       operation_id: operation.id,
       n: operation.line_count + index,
@@ -44,31 +50,43 @@ export async function storeProgress(
       level: line.level,
       text: line.text,
     }));
-    if (rows.length > 0) await trx.insertInto("operation_log").values(rows).execute();
+    await trx.insertInto("operation_log").values(rows).execute();
   }
   const ended = hasEnded(operation);
   const step = progress.step === undefined || ended ? operation.step : progress.step;
-  const next = operation.line_count + fresh.length;
+  const lineCount = operation.line_count + kept.length;
   // Before the state moves, so that one change carries all of it.
   const startedAt = operation.started_at ?? (ended ? null : receivedAt - (progress.lines[0]?.ageMs ?? 0));
-  if (fresh.length > 0 || step !== operation.step || startedAt !== operation.started_at) {
+  if (kept.length > 0 || step !== operation.step || startedAt !== operation.started_at) {
     await trx
       .updateTable("operation")
-      .set({ line_count: next, step, started_at: startedAt })
+      .set({ line_count: lineCount, step, started_at: startedAt })
       .where("id", "=", operation.id)
       .execute();
   }
   const moved = await moveOperation(trx, operation.id, "running", receivedAt);
   return {
-    next,
+    next: gap ? operation.line_count : Math.max(lineCount, progress.from + progress.lines.length),
+    lineCount,
     gap,
-    grown: fresh.length > 0,
-    ended,
-    linesTotal: operation.lines_total,
+    grown: kept.length > 0,
+    complete: ended && (stored.cut || lineCount >= (operation.lines_total ?? 0)),
     workspaceId: operation.workspace_id,
     serviceId: operation.service_id,
     change: moved ?? (step === operation.step ? undefined : await touchOperation(trx, operation.id)),
   };
+}
+
+/** Whether the last line is the one that says that the rest is left out. */
+export async function isLogCut(trx: Trx, operationId: string): Promise<boolean> {
+  const last = await trx
+    .selectFrom("operation_log")
+    .select(["level", "text"])
+    .where("operation_id", "=", operationId)
+    .orderBy("n", "desc")
+    .limit(1)
+    .executeTakeFirst();
+  return last?.level === "warn" && last.text === LOG_CUT_TEXT;
 }
 
 async function storedLog(trx: Trx, operationId: string): Promise<StoredLog> {
@@ -77,12 +95,5 @@ async function storedLog(trx: Trx, operationId: string): Promise<StoredLog> {
     .select([sql<number>`count(*)`.as("lines"), sql<number | null>`sum(octet_length(text))`.as("bytes")])
     .where("operation_id", "=", operationId)
     .executeTakeFirstOrThrow();
-  const last = await trx
-    .selectFrom("operation_log")
-    .select(["level", "text"])
-    .where("operation_id", "=", operationId)
-    .orderBy("n", "desc")
-    .limit(1)
-    .executeTakeFirst();
-  return { lines: sum.lines, bytes: sum.bytes ?? 0, cut: last?.level === "warn" && last.text === LOG_CUT_TEXT };
+  return { lines: sum.lines, bytes: sum.bytes ?? 0, cut: await isLogCut(trx, operationId) };
 }

@@ -53,6 +53,9 @@ export interface Session {
 const QUEUE_HIGH = 200;
 const QUEUE_LOW = 50;
 
+/** Heartbeats within which an agent brings missing log lines, if it has them. */
+const BEATS_FOR_LINES = 2;
+
 export function createSession(deps: SessionDeps, socket: SessionSocket): Session {
   const { serverId } = socket;
   const { db, clock, hub, log } = deps;
@@ -60,8 +63,8 @@ export function createSession(deps: SessionDeps, socket: SessionSocket): Session
   const stale = createStaleOperations();
   const streams = createLogStreams(socket.send, (err) => log.error({ err, serverId }, "deliver a container's log"));
   const queue: { frame: SessionFrame; receivedAt: number }[] = [];
-  /** Operations whose result waits for log lines that were asked for. */
-  const linesAsked = new Set<string>();
+  /** Operations whose result waits for log lines that were asked for, and the heartbeats since. */
+  const linesAsked = new Map<string, number>();
   let working: Promise<void> | undefined;
   let pumping: Promise<void> = Promise.resolve();
 
@@ -91,10 +94,10 @@ export function createSession(deps: SessionDeps, socket: SessionSocket): Session
       return;
     }
     publish(stored.change);
-    if (stored.grown) deps.hints.grown(stored.workspaceId, operationId, stored.serviceId, stored.next);
+    if (stored.grown) deps.hints.grown(stored.workspaceId, operationId, stored.serviceId, stored.lineCount);
     socket.send({ type: "progress_ack", data: { operationId, next: stored.next } });
     const hasNone = stored.gap || progress.lines.length === 0;
-    if (linesAsked.has(operationId) && (hasNone || stored.next >= (stored.linesTotal ?? 0))) {
+    if (linesAsked.has(operationId) && (hasNone || stored.complete)) {
       await acknowledgeResult(operationId);
     }
   };
@@ -110,7 +113,7 @@ export function createSession(deps: SessionDeps, socket: SessionSocket): Session
       // The result again instead of lines: there are none.
       await acknowledgeResult(operationId);
     } else {
-      linesAsked.add(operationId);
+      linesAsked.set(operationId, 0);
       socket.send({ type: "progress_ack", data: { operationId, next: stored.missingFrom } });
     }
     wake();
@@ -128,6 +131,11 @@ export function createSession(deps: SessionDeps, socket: SessionSocket): Session
   };
 
   const onHeartbeat = async (heartbeat: Heartbeat): Promise<void> => {
+    for (const [operationId, beats] of [...linesAsked]) {
+      // No answer is an answer: a log with a hole is better than a result that comes again for ever.
+      if (beats >= BEATS_FOR_LINES) await acknowledgeResult(operationId);
+      else linesAsked.set(operationId, beats + 1);
+    }
     const running = heartbeat.running.map((entry) => entry.operationId);
     const missed = stale.missed(await acknowledgedOperations(db, serverId), running);
     if (missed.length === 0) return;
