@@ -1,5 +1,6 @@
 /** What agents answer to commands, as changes of rows: acknowledgements and results, for their own operations only. */
 import type { Ack, Result } from "@dflow/protocol";
+import { sql } from "kysely";
 import type { Conn, Trx } from "../db/database.ts";
 import { endOperation, hasEnded, moveOperation, type OperationChange, touchOperation } from "../operations/results.ts";
 import { isLogCut } from "./operation-log.ts";
@@ -65,6 +66,9 @@ export async function closeLog(trx: Trx, operationId: string): Promise<Operation
   return touchOperation(trx, operationId);
 }
 
+/** In the very words of the partial index: with bound values SQLite would read every operation there ever was. */
+export const OPEN_BY_INDEX = sql<boolean>`operation.state in ('queued', 'sent', 'running')`;
+
 /** Operations that this server's agent acknowledged and has not ended: it must be able to say how they are. */
 export async function acknowledgedOperations(db: Conn, serverId: string): Promise<string[]> {
   const rows = await db
@@ -73,8 +77,9 @@ export async function acknowledgedOperations(db: Conn, serverId: string): Promis
       join.onRef("outbox.operation_id", "=", "operation.id").on("outbox.kind", "=", "command"),
     )
     .select("operation.id")
+    .where(OPEN_BY_INDEX)
     .where("operation.server_id", "=", serverId)
-    .where("operation.state", "in", ["sent", "running"])
+    .where("operation.state", "!=", "queued")
     .where("outbox.id", "is", null)
     .execute();
   return rows.map((row) => row.id);

@@ -49,6 +49,7 @@ export interface Connection {
 
 /** A peer that takes nothing off its socket is as good as gone; its commands are still in the outbox. */
 const BUFFERED_MAX_BYTES = 8 * 1024 * 1024;
+/** A close frame holds 123 bytes, and a reason may quote what came in: so it is cut, and plain ASCII. */
 const CLOSE_REASON_MAX = 120;
 
 type State = "challenged" | "authenticating" | "online" | "ended";
@@ -85,7 +86,7 @@ export function createConnection(deps: ConnectionDeps, wire: Wire, peer: Peer, h
   };
   const close = (code: number, reason: string): void => {
     if (state === "ended") return;
-    wire.close(code, reason.slice(0, CLOSE_REASON_MAX));
+    wire.close(code, reason.replaceAll(/[^ -~]/g, "?").slice(0, CLOSE_REASON_MAX));
     finish();
   };
   const terminate = (reason: string): void => {

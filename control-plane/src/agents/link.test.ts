@@ -87,6 +87,14 @@ describe("an open link", () => {
     await until(() => link().state === "unreachable");
   });
 
+  it("survives reasons that no close frame could hold", async () => {
+    const data = { operationId: "x", state: "ä".repeat(200), lineCount: "é", endedAgeMs: 0 };
+    socket.send({ type: "result", data });
+    const { code, reason } = await socket.ended;
+    expect([code, /^[ -~]*$/.test(reason)]).toEqual([CLOSE.badFrame, true]);
+    await harness.connect(agent);
+  });
+
   it("ends after a deadline without any frame, and not before", async () => {
     platform.advance(29_000);
     socket.send(beat());

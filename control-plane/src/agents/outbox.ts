@@ -15,6 +15,7 @@ import {
   publishOperationChange,
 } from "../operations/results.ts";
 import { serviceSecretPlace } from "../secrets/seals.ts";
+import { OPEN_BY_INDEX } from "./commands.ts";
 
 type OutboxDeps = Pick<Deps, "db" | "clock" | "hub" | "seals" | "log">;
 
@@ -215,6 +216,7 @@ export async function expireWaiting(deps: Pick<OutboxDeps, "db" | "clock" | "hub
   const late = await deps.db
     .selectFrom("operation")
     .select("id")
+    .where(OPEN_BY_INDEX)
     .where("state", "=", "queued")
     .where("start_before", "<=", now)
     .where("sent_at", "is", null)
