@@ -28,17 +28,23 @@ export function createDispatch({ receive, runner, delivery, streams, log, send }
           return;
         }
         case "cancel":
-          return runner.cancel(frame.data.operationId);
+          runner.cancel(frame.data.operationId);
+          return;
         case "progress_ack":
-          return delivery.linesAcknowledged(frame.data.operationId, frame.data.next);
+          delivery.linesAcknowledged(frame.data.operationId, frame.data.next);
+          return;
         case "result_ack":
-          return delivery.resultAcknowledged(frame.data.operationId);
+          delivery.resultAcknowledged(frame.data.operationId);
+          return;
         case "log_open":
-          return streams.open(frame.data);
+          streams.open(frame.data);
+          return;
         case "log_credit":
-          return streams.credit(frame.data.streamId, frame.data.bytes);
+          streams.credit(frame.data.streamId, frame.data.bytes);
+          return;
         case "log_close":
-          return streams.close(frame.data.streamId);
+          streams.close(frame.data.streamId);
+          return;
         case "error":
           log.warn({ code: frame.data.code }, `the control plane says: ${frame.data.message}`);
           return;

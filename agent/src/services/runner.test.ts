@@ -1,0 +1,321 @@
+import { existsSync, readFileSync, statSync } from "node:fs";
+import type { Command } from "@dflow/protocol";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { deploy, PASSWORD, remove, restart, serviceSpec, stop } from "../../test/commands.ts";
+import { createFakeClock, type FakeClock } from "../../test/fake-clock.ts";
+import { createFakeDocker, type FakeDocker } from "../../test/fake-docker.ts";
+import { createRig, type Rig } from "../../test/runner-rig.ts";
+import type { Outcome } from "../journal/journal.ts";
+import { LABEL } from "./naming.ts";
+
+let clock: FakeClock;
+let fake: FakeDocker;
+let rig: Rig;
+const spec = serviceSpec();
+
+beforeEach(() => {
+  clock = createFakeClock();
+  fake = createFakeDocker();
+  fake.addImage(spec.image);
+  rig = createRig({ clock, docker: fake.docker });
+});
+afterEach(() => rig.dispose());
+
+/** Runs a command while time passes. */
+async function run(command: Command, on: Rig = rig): Promise<Outcome> {
+  return settle(on.run(command));
+}
+async function settle<T>(work: Promise<T>, stepMs = 100): Promise<T> {
+  let over = false;
+  const ended = work.finally(() => {
+    over = true;
+  });
+  for (let turn = 0; turn < 5_000 && !over; turn += 1) await clock.advance(stepMs);
+  return ended;
+}
+
+test("deploys a database and says each step", async () => {
+  const command = deploy(spec);
+  const outcome = await run(command);
+  expect(outcome.state).toBe("succeeded");
+  expect(
+    rig.lines(command.operationId).map((line) => line.replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}|\d{18,}/g, "ID")),
+  ).toMatchInlineSnapshot(`
+    [
+      "info Network dflow-env-ID: created, 10.218.0.0/26",
+      "info Image postgres:17-trixie: there already (sha256:ID)",
+      "info Volume dflow-vol-ID: created",
+      "info Container dflow-ID-1: created, address 10.218.0.2",
+      "info Container dflow-ID-1: started",
+      "info Waiting until postgres answers",
+      "output starting",
+      "info Ready: postgres answered 250 ms after the start",
+      "info Identity of this database: ID",
+      "info Done in 0.3 s",
+    ]
+  `);
+  const container = fake.only();
+  expect(container.policy).toBe("unless-stopped");
+  expect(rig.journal.services.get(spec.serviceId)).toMatchObject({ desired: "running", everDeployed: true });
+  expect(outcome.timings?.totalMs).toBe(
+    (outcome.timings?.pullMs ?? 0) + (outcome.timings?.engineMs ?? 0) + (outcome.timings?.ownMs ?? 0),
+  );
+});
+
+test("keeps the password in a file of its own, and out of the journal and the container's settings", async () => {
+  await run(deploy(spec));
+  const file = `${rig.folder}/services/${spec.serviceId}/secrets/postgres_password`;
+  expect(readFileSync(file, "utf8")).toBe(PASSWORD);
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  expect(JSON.stringify(fake.only().spec)).not.toContain(PASSWORD);
+  rig.journal.compact();
+  for (const suffix of ["", "-wal"]) {
+    expect(readFileSync(`${rig.folder}/journal.db${suffix}`).includes(PASSWORD)).toBe(false);
+  }
+});
+
+test("answers the same command again with duplicate, and an older generation with stale_generation", async () => {
+  const command = deploy(spec, 5);
+  await run(command);
+  expect(rig.receive(command).outcome).toBe("duplicate");
+  expect(rig.receive(stop(spec, 5))).toMatchObject({ outcome: "rejected", failure: { code: "stale_generation" } });
+});
+
+test("refuses a deploy over a database that holds data", async () => {
+  await run(deploy(spec));
+  const outcome = await run(deploy(spec, 2));
+  expect(outcome.failure?.code).toBe("already_deployed");
+  expect(fake.only().state).toBe("running");
+});
+
+test("pulls an absent image and says the layers", async () => {
+  fake.images.clear();
+  fake.offer(spec.image);
+  const command = deploy(spec);
+  expect((await run(command)).state).toBe("succeeded");
+  expect(rig.lines(command.operationId)).toContain("output abc: Pull complete");
+});
+
+test("leaves nothing behind when the image cannot be had", async () => {
+  fake.images.clear();
+  const outcome = await run(deploy(spec));
+  expect(outcome.failure?.code).toBe("image_not_found");
+  expect([fake.containers.size, fake.volumes.size, fake.networks.size]).toEqual([0, 0, 0]);
+});
+
+test("fails at once when the container exits, with its last words in the log", async () => {
+  fake.addImage(spec.image, { exits: { code: 3 }, says: ["fatal: cannot go on"] });
+  const command = deploy(spec);
+  const outcome = await run(command);
+  expect(outcome.failure).toMatchObject({ code: "container_exited", message: expect.stringContaining("code 3") });
+  expect(rig.lines(command.operationId)).toContain("output fatal: cannot go on");
+  expect([fake.containers.size, fake.volumes.size, fake.networks.size]).toEqual([0, 0, 0]);
+});
+
+test("says out_of_memory when the kernel ended it", async () => {
+  fake.addImage(spec.image, { exits: { code: 137, oomKilled: true } });
+  expect((await run(deploy(spec))).failure?.code).toBe("out_of_memory");
+});
+
+test("gives up after the time for becoming ready", async () => {
+  fake.addImage(spec.image, { probesUntilReady: Number.POSITIVE_INFINITY });
+  expect((await run(deploy(spec))).failure?.code).toBe("not_ready");
+  expect(fake.volumes.size).toBe(0);
+});
+
+test("stops, starts again with the same identity, and takes a new memory limit by a new container", async () => {
+  await run(deploy(spec));
+  const [volume] = fake.volumes.values();
+  expect((await run(stop(spec, 2))).state).toBe("succeeded");
+  expect(fake.only().state).toBe("exited");
+  expect(rig.journal.services.get(spec.serviceId)?.desired).toBe("stopped");
+  expect((await run(restart(spec, 3))).state).toBe("succeeded");
+  expect(fake.only().starts).toBe(2);
+  const larger = { ...spec, memoryBytes: 512 * 1024 * 1024 };
+  expect((await run(restart(larger, 4))).state).toBe("succeeded");
+  expect(fake.only().spec.memoryBytes).toBe(larger.memoryBytes);
+  expect(fake.only().spec.network.address).toBe("10.218.0.2");
+  expect([...fake.volumes.values()]).toEqual([volume]);
+});
+
+test("makes a missing container anew over its volume", async () => {
+  await run(deploy(spec));
+  fake.containers.clear();
+  expect((await run(restart(spec, 2))).state).toBe("succeeded");
+  expect(fake.only().labels[LABEL.generation]).toBe("2");
+});
+
+test("refuses a restart without the data volume", async () => {
+  await run(deploy(spec));
+  fake.containers.clear();
+  fake.volumes.clear();
+  expect((await run(restart(spec, 2))).failure?.code).toBe("volume_missing");
+  expect(fake.containers.size).toBe(0);
+});
+
+test("stops a database that came up with another identity", async () => {
+  await run(deploy(spec));
+  for (const volume of fake.volumes.values()) volume.identity = "1234";
+  const outcome = await run(restart(spec, 2));
+  expect(outcome.failure?.code).toBe("identity_mismatch");
+  expect(fake.only().state).toBe("exited");
+  expect(rig.journal.services.get(spec.serviceId)?.desired).toBe("stopped");
+});
+
+test("deletes and keeps the data unless told otherwise", async () => {
+  await run(deploy(spec));
+  const command = remove(spec, 2, false);
+  expect((await run(command)).state).toBe("succeeded");
+  expect([fake.containers.size, fake.volumes.size, fake.networks.size]).toEqual([0, 1, 0]);
+  expect(rig.lines(command.operationId).some((line) => line.includes("was kept"))).toBe(true);
+  expect((await run(remove(spec, 3, true))).state).toBe("succeeded");
+  expect(fake.volumes.size).toBe(0);
+  expect(existsSync(`${rig.folder}/services/${spec.serviceId}`)).toBe(false);
+});
+
+test("keeps the network while another service is in it", async () => {
+  const other = serviceSpec({ environmentId: spec.environmentId, name: "audit" });
+  const [first, second] = await Promise.all([run(deploy(spec)), run(deploy(other))]);
+  expect([first.state, second.state]).toEqual(["succeeded", "succeeded"]);
+  expect(fake.networks.size).toBe(1);
+  const addresses = [...fake.containers.values()].map((one) => one.spec.network.address).toSorted();
+  expect(addresses).toEqual(["10.218.0.2", "10.218.0.3"]);
+  await run(remove(spec, 2, true));
+  expect(fake.networks.size).toBe(1);
+  await run(remove(other, 2, true));
+  expect(fake.networks.size).toBe(0);
+});
+
+test("does not touch what another agent made under its name", async () => {
+  const name = `dflow-${spec.serviceId}-1`;
+  const foreign = { ...spec, serviceId: spec.serviceId };
+  await run(deploy(foreign));
+  const container = fake.only();
+  container.labels = { ...container.labels, [LABEL.agent]: "somebody else" };
+  const outcome = await run(stop(spec, 2));
+  expect(outcome.failure).toMatchObject({ code: "policy_refused", message: expect.stringContaining(name) });
+  expect(fake.only().state).toBe("running");
+});
+
+test("cancels what runs and what waits, and cleans up", async () => {
+  fake.addImage(spec.image, { probesUntilReady: Number.POSITIVE_INFINITY });
+  const command = deploy(spec);
+  const next = stop(spec, 2);
+  rig.receive(command);
+  rig.receive(next);
+  await clock.advance(1_000);
+  rig.runner.cancel(next.operationId);
+  rig.runner.cancel(command.operationId);
+  expect((await settle(rig.outcome(command.operationId))).state).toBe("cancelled");
+  expect((await settle(rig.outcome(next.operationId))).state).toBe("cancelled");
+  expect([fake.containers.size, fake.volumes.size]).toEqual([0, 0]);
+});
+
+test("ends an operation that runs longer than it may", async () => {
+  fake.addImage(spec.image, { probesUntilReady: Number.POSITIVE_INFINITY });
+  const outcome = await run({ ...deploy(spec), runMs: 5_000 });
+  expect(outcome).toMatchObject({ state: "failed", failure: { code: "timed_out" } });
+});
+
+test("drops an operation that could not begin in time", async () => {
+  fake.addImage(spec.image, { probesUntilReady: 100 });
+  rig.receive(deploy(spec));
+  const late = { ...stop(spec, 2), startWithinMs: 500 };
+  expect(await run(late)).toMatchObject({ state: "expired", failure: { code: "expired" } });
+});
+
+test("runs services side by side up to the limit", async () => {
+  const two = createRig({ clock, docker: fake.docker, concurrency: 2 });
+  fake.addImage(spec.image, { probesUntilReady: 20 });
+  const commands = [1, 2, 3].map((n) => deploy(serviceSpec({ name: `db${n}` })));
+  for (const command of commands) two.receive(command);
+  await clock.advance(1_000);
+  expect(two.runner.running()).toHaveLength(2);
+  for (const { operationId } of commands) expect((await settle(two.outcome(operationId))).state).toBe("succeeded");
+  await two.dispose();
+});
+
+test("says docker_unavailable when Docker does not answer", async () => {
+  fake.state.down = true;
+  expect((await run(deploy(spec))).failure?.code).toBe("docker_unavailable");
+});
+
+const CRASH_POINTS = [
+  "listContainers",
+  "createNetwork",
+  "createVolume",
+  "createContainer",
+  "startContainer",
+  "runInside",
+  "setRestartPolicy",
+] as const;
+
+for (const verb of CRASH_POINTS) {
+  test(`finishes a deploy whose agent was killed at ${verb}, with one whole database`, async () => {
+    fake.before(verb, () => new Promise(() => undefined));
+    const command = deploy(spec);
+    rig.receive(command);
+    await clock.advance(1_000);
+    fake.unhook();
+    const again = rig.reborn();
+    again.runner.resume();
+    expect((await settle(again.outcome(command.operationId))).state).toBe("succeeded");
+    const [volume] = fake.volumes.values();
+    expect(volume).toMatchObject({ halfMade: false, identity: expect.any(String) });
+    expect(again.journal.volumes.get(volume?.name ?? "")?.ready?.identity).toBe(volume?.identity);
+    expect([fake.containers.size, fake.volumes.size, fake.networks.size]).toEqual([1, 1, 1]);
+    expect(fake.only()).toMatchObject({ state: "running", policy: "unless-stopped" });
+    again.journal.close();
+  });
+}
+
+test("wipes a new volume whose first start died half-way, and never just starts it", async () => {
+  fake.addImage(spec.image, { probesUntilReady: 1_000 });
+  const command = deploy(spec);
+  rig.receive(command);
+  await clock.advance(1_000);
+  fake.before("runInside", () => new Promise(() => undefined));
+  await clock.advance(1_000);
+  fake.unhook();
+  fake.end(fake.only().id, 137);
+  fake.addImage("other");
+  const before = fake.only().id;
+  const [image] = fake.images.values();
+  if (image !== undefined) image.program.probesUntilReady = 1;
+  const again = rig.reborn();
+  again.runner.resume();
+  expect((await settle(again.outcome(command.operationId))).state).toBe("succeeded");
+  expect(fake.only().id).not.toBe(before);
+  expect(again.lines(command.operationId).filter((line) => line.includes("wiped"))).toHaveLength(1);
+  again.journal.close();
+});
+
+test("does not restart twice when the agent was killed after the restart", async () => {
+  await run(deploy(spec));
+  const command = restart(spec, 2);
+  fake.before("runInside", () => new Promise(() => undefined));
+  rig.receive(command);
+  await clock.advance(1_000);
+  expect(fake.only().starts).toBe(2);
+  fake.unhook();
+  const again = rig.reborn();
+  again.runner.resume();
+  expect((await settle(again.outcome(command.operationId))).state).toBe("succeeded");
+  expect(fake.only().starts).toBe(2);
+  again.journal.close();
+});
+
+test("leaves an operation open when the agent stops, and finishes it at the next start", async () => {
+  fake.addImage(spec.image, { probesUntilReady: 40 });
+  const command = deploy(spec);
+  rig.receive(command);
+  await clock.advance(1_000);
+  await settle(rig.runner.stop());
+  expect(rig.journal.operations.get(command.operationId)?.outcome).toBeUndefined();
+  expect(fake.only().state).toBe("running");
+  const again = rig.reborn();
+  again.runner.resume();
+  expect((await settle(again.outcome(command.operationId))).state).toBe("succeeded");
+  expect(fake.only().starts).toBe(1);
+  again.journal.close();
+});
