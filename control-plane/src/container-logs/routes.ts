@@ -7,7 +7,7 @@ import { eventStream } from "../http/event-stream.ts";
 import { type ApiRouter, createRouter, flag, guarded, idParams, problems } from "../http/router.ts";
 import { permittedService } from "../services/service.ts";
 import { readLog } from "./read-log.ts";
-import { streamLog } from "./stream-log.ts";
+import { openLogStream } from "./stream-log.ts";
 
 const TAIL_DEFAULT = 500;
 const TAIL_MAX = 10_000;
@@ -63,9 +63,7 @@ export function createContainerLogRoutes(deps: RoomDeps): ApiRouter {
       }
       const resumed = cursor.safeParse(c.req.header("Last-Event-ID"));
       const from = resumed.success ? { ...request, tail: null, after: resumed.data } : request;
-      return eventStream(c, deps, (stream) =>
-        streamLog(agents, service.server_id, { ...from, follow: true }, stream),
-      ) as never;
+      return eventStream(c, deps, openLogStream(agents, service.server_id, { ...from, follow: true })) as never;
     },
   );
   return router;

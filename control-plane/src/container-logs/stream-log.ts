@@ -4,33 +4,41 @@ import type { Agents, LogLineOut, LogRequest } from "../agents/agents.ts";
 import { type EventStream, type StreamMessage, whenAborted } from "../http/event-stream.ts";
 
 /**
+ * Opens the log at once, so that a refusal is an answer and not a broken stream; what comes back runs as the stream's body.
  * Events `line` (id = cursor), `gap` (lines were lost), `end` {reason} when there is no more to read, and `state` {text} when
  * the server was lost: the stream then closes without `end`, and the reader connects again with Last-Event-ID.
  */
-export async function streamLog(
+export function openLogStream(
   agents: Pick<Agents, "openLog">,
   serverId: string,
   request: LogRequest,
-  stream: EventStream,
-): Promise<void> {
-  let ended: { reason: "ended" | "failed" | "agent_lost"; error?: AppError | undefined } | undefined;
+): (stream: EventStream) => Promise<void> {
+  const reader = Promise.withResolvers<EventStream>();
+  let last: StreamMessage | undefined;
   const log = agents.openLog(serverId, request, {
-    onLine: (line) => stream.send({ event: "line", id: line.cursor, data: JSON.stringify(lineView(line)) }),
-    onGap: () => void stream.send({ event: "gap", data: "{}" }),
+    onLine: (line) =>
+      reader.promise.then((stream) =>
+        stream.send({ event: "line", id: line.cursor, data: JSON.stringify(lineView(line)) }),
+      ),
+    onGap: () => void reader.promise.then((stream) => stream.send({ event: "gap", data: "{}" })),
     onEnd: (reason, error) => {
-      ended = { reason, error };
-      stream.end();
+      last = lastMessage(reason, error);
+      // In line behind the lines before it.
+      void reader.promise.then((stream) => stream.end());
     },
   });
-  try {
-    await whenAborted(stream.ended);
-  } finally {
-    log.close();
-  }
-  if (ended !== undefined) await stream.last(endMessage(ended));
+  return async (stream) => {
+    reader.resolve(stream);
+    try {
+      await whenAborted(stream.ended);
+    } finally {
+      log.close();
+    }
+    if (last !== undefined) await stream.last(last);
+  };
 }
 
-function endMessage({ reason, error }: { reason: string; error?: AppError | undefined }): StreamMessage {
+function lastMessage(reason: string, error: AppError | undefined): StreamMessage {
   if (reason === "agent_lost") {
     const text = "The connection to the server was lost; reading goes on when it is back.";
     return { event: "state", data: JSON.stringify({ text }) };

@@ -5,16 +5,19 @@ import type { RoomDeps } from "../deps.ts";
 import type { ApiEnv } from "./context.ts";
 
 const KEEP_ALIVE_MS = 15_000;
+/** What a timer can count: a session that lasts longer is looked at again when the stream is opened anew. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 export interface StreamMessage {
   event: string;
+  /** One line: JSON. */
   data: string;
   id?: string;
 }
 
 export interface EventStream {
-  /** Resolves when the client can take more. */
-  send(message: StreamMessage): Promise<void>;
+  /** In the order of the calls. Resolves when the client can take more. */
+  send(...messages: StreamMessage[]): Promise<void>;
   /** Aborted when the stream has ended. */
   ended: AbortSignal;
   end(): void;
@@ -36,34 +39,53 @@ export function eventStream(
   return streamSSE(
     c,
     async (sse) => {
-      sse.onAbort(end);
-      const stopWatching = deps.access.watch(principal, workspaceId, end);
+      const write = async (text: string): Promise<void> => {
+        await sse.write(text);
+      };
+      let pinging = false;
+      const ping = () => {
+        // A client that takes nothing gets no heap of comments.
+        if (pinging) return;
+        pinging = true;
+        void write(": keep-alive\n\n").finally(() => {
+          pinging = false;
+        });
+      };
       const endsAt = principal.kind === "user" ? principal.sessionEndsAt : principal.endsAt;
-      const stopExpiry = deps.timers.after(Math.min(Math.max(0, endsAt - deps.clock.now()), 2 ** 31 - 1), end);
-      const stopKeepAlive = deps.timers.every(KEEP_ALIVE_MS, () => void sse.write(": keep-alive\n\n"));
+      const lastsMs = Math.min(Math.max(0, endsAt - deps.clock.now()), LONGEST_TIMER_MS);
+
+      sse.onAbort(end);
       deps.stopping.addEventListener("abort", end);
+      const stops = [
+        deps.access.watch(principal, workspaceId, end),
+        deps.timers.after(lastsMs, end),
+        deps.timers.every(KEEP_ALIVE_MS, ping),
+        () => deps.stopping.removeEventListener("abort", end),
+      ];
       if (deps.stopping.aborted) end();
       try {
         // Says at once that the stream is open, before the first event.
-        await sse.write(": open\n\n");
+        await write(": open\n\n");
         await work({
-          send: (message) => (ending.signal.aborted ? Promise.resolve() : sse.writeSSE(message)),
+          send: (...messages) =>
+            ending.signal.aborted ? Promise.resolve() : write(messages.map(messageText).join("")),
           ended: ending.signal,
           end,
-          last: (message) => sse.writeSSE(message),
+          last: (message) => write(messageText(message)),
         });
       } finally {
         end();
-        stopWatching();
-        stopExpiry();
-        stopKeepAlive();
-        deps.stopping.removeEventListener("abort", end);
+        for (const stop of stops) stop();
       }
     },
     async (error) => {
       deps.log.error({ err: error, requestId }, "event stream failed");
     },
   );
+}
+
+function messageText({ event, data, id }: StreamMessage): string {
+  return `event: ${event}\ndata: ${data}\n${id === undefined ? "" : `id: ${id}\n`}\n`;
 }
 
 /** Resolves when the signal is aborted. */

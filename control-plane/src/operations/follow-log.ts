@@ -22,8 +22,13 @@ export async function followLog(
     let next = after;
     while (!stream.ended.aborted) {
       const page = await readLog(deps, operation.id, next);
-      for (const line of page.lines) {
-        await stream.send({ event: "line", id: String(line.n + 1), data: JSON.stringify(line) });
+      if (page.lines.length > 0) {
+        const messages = page.lines.map((line) => ({
+          event: "line",
+          id: String(line.n + 1),
+          data: JSON.stringify(line),
+        }));
+        await stream.send(...messages);
       }
       const advanced = page.next > next;
       next = page.next;

@@ -1,0 +1,191 @@
+import type { Operation, OperationLogLine, Service } from "@dflow/protocol";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { startApi, type TestApi, type World } from "../testing/api.ts";
+import { readEvents } from "../testing/read-events.ts";
+
+let api: TestApi;
+let world: World;
+let service: Service;
+let operation: Operation;
+beforeEach(async () => {
+  api = await startApi();
+  world = await api.world();
+  service = await api.service(world);
+  operation = (await api.ask<Operation>("POST", `/api/v1/services/${service.id}/deploy`, { as: world.keys.admin }))
+    .body;
+});
+afterEach(() => api.close());
+
+/** What the agents' side does with lines that arrive. */
+async function write(from: number, ...texts: string[]): Promise<void> {
+  await api.db.transaction().execute(async (trx) => {
+    for (const [n, text] of texts.entries()) {
+      const row = { operation_id: operation.id, n: from + n, at: 1_000 + n, level: "info", text };
+      await trx.insertInto("operation_log").values(row).execute();
+    }
+    const lineCount = from + texts.length;
+    await trx.updateTable("operation").set({ line_count: lineCount }).where("id", "=", operation.id).execute();
+  });
+  hint();
+}
+const hint = () =>
+  api.deps.hub.publish(world.workspaceId, {
+    type: "operation_log",
+    id: operation.id,
+    revision: 1,
+    serviceId: service.id,
+  });
+const log = (query = "") =>
+  api.ask<{ lines: OperationLogLine[]; next: number; complete: boolean }>(
+    "GET",
+    `/api/v1/operations/${operation.id}/log${query}`,
+    {
+      as: world.keys.viewer,
+    },
+  );
+const follow = async (headers: Record<string, string> = {}, query = "") => {
+  const path = `/api/v1/operations/${operation.id}/log?follow=true${query}`;
+  const response = await api.send("GET", path, { as: world.keys.viewer, headers });
+  expect(response.headers.get("content-type")).toBe("text/event-stream");
+  return readEvents(response);
+};
+const textOf = (event: { data: unknown } | undefined) => (event?.data as OperationLogLine | undefined)?.text;
+
+describe("the log as JSON", () => {
+  test("is read on from `next`, and is complete when the operation has ended and every line is here", async () => {
+    expect((await log()).body).toEqual({ lines: [], next: 0, complete: false });
+    await write(0, "one", "two");
+    const first = (await log()).body;
+    expect([first.lines.map((line) => line.text), first.next, first.complete]).toEqual([["one", "two"], 2, false]);
+    await write(2, "three");
+    const second = (await log("?after=2")).body;
+    expect([second.lines.map((line) => line.text), second.next]).toEqual([["three"], 3]);
+    await api.finish(operation, "succeeded");
+    expect((await log("?after=3")).body).toEqual({ lines: [], next: 3, complete: true });
+    expect((await log()).body.complete).toBe(true);
+  });
+
+  test("is not complete while lines are on their way", async () => {
+    await api.finish(operation, "failed");
+    await api.db.updateTable("operation").set({ lines_total: 3 }).where("id", "=", operation.id).execute();
+    await write(0, "one");
+    expect((await log()).body.complete).toBe(false);
+  });
+
+  test("refuses a line number that is none", async () => {
+    for (const after of ["-1", "x", "1.5"]) expect((await log(`?after=${after}`)).status).toBe(400);
+  });
+});
+
+describe("the log followed", () => {
+  test("gives what is there, what comes, and the end", async () => {
+    await write(0, "one");
+    const events = await follow();
+    expect(textOf(await events.next())).toBe("one");
+    expect(await events.isQuiet()).toBe(true);
+    await write(1, "two", "three");
+    expect(textOf(await events.next())).toBe("two");
+    expect(await events.next()).toMatchObject({ event: "line", id: "3" });
+    await api.finish(operation, "succeeded");
+    expect(await events.next()).toEqual({ event: "end", id: "3", data: { state: "succeeded" } });
+    expect(await events.next()).toBe(undefined);
+    expect(api.deps.hub.subscriberCount()).toBe(0);
+  });
+
+  test("goes on where Last-Event-ID says, without a line twice or lost", async () => {
+    await write(0, "one", "two", "three");
+    const first = await follow();
+    await first.next();
+    const seen = await first.next();
+    await first.cancel();
+    await write(3, "four");
+    const second = await follow({ "last-event-id": String(seen?.id) });
+    expect(textOf(await second.next())).toBe("three");
+    expect(textOf(await second.next())).toBe("four");
+    await second.cancel();
+  });
+
+  test("waits for lines that come after the result", async () => {
+    await api.finish(operation, "failed");
+    await api.db.updateTable("operation").set({ lines_total: 1 }).where("id", "=", operation.id).execute();
+    const events = await follow();
+    expect(await events.isQuiet()).toBe(true);
+    await write(0, "late");
+    expect(textOf(await events.next())).toBe("late");
+    expect((await events.next())?.event).toBe("end");
+  });
+
+  test("stops listening when the reader leaves", async () => {
+    const events = await follow();
+    await events.isQuiet();
+    expect(api.deps.hub.subscriberCount()).toBe(1);
+    await events.cancel();
+    await expect.poll(() => api.deps.hub.subscriberCount()).toBe(0);
+  });
+
+  test("reads long logs in pages", async () => {
+    await write(0, ...Array.from({ length: 2_500 }, (_, n) => `line ${n}`));
+    await api.finish(operation, "succeeded");
+    const events = await follow();
+    for (let n = 0; n < 2_500; n += 1) expect(textOf(await events.next())).toBe(`line ${n}`);
+    expect((await events.next())?.event).toBe("end");
+  });
+});
+
+describe("cancel", () => {
+  const cancel = () =>
+    api.ask<Operation>("POST", `/api/v1/operations/${operation.id}/cancel`, { as: world.keys.admin });
+
+  test("of what was never sent ends it at once, and nothing is sent any more", async () => {
+    const { status, body } = await cancel();
+    expect([status, body.state]).toEqual([202, "cancelled"]);
+    expect(body.error?.message).toContain("before it was sent");
+    expect(await api.db.selectFrom("outbox").selectAll().execute()).toEqual([]);
+    const after = await api.ask<Service>("GET", `/api/v1/services/${service.id}`, { as: world.keys.admin });
+    expect([after.body.state, after.body.openOperation]).toEqual(["not_deployed", null]);
+  });
+
+  test("of what was sent is asked of the agent, once", async () => {
+    await api.db
+      .updateTable("operation")
+      .set({ state: "running", sent_at: 5 })
+      .where("id", "=", operation.id)
+      .execute();
+    api.agents.woken.length = 0;
+    const { status, body } = await cancel();
+    expect([status, body.state]).toEqual([202, "running"]);
+    expect(body.cancelRequestedAt).not.toBe(null);
+    expect((await cancel()).body.cancelRequestedAt).toBe(body.cancelRequestedAt);
+    const rows = await api.db.selectFrom("outbox").select("kind").orderBy("id").execute();
+    expect(rows.map((row) => row.kind)).toEqual(["command", "cancel"]);
+    expect(api.agents.woken).toEqual([world.serverId]);
+  });
+
+  test("of what has ended is refused", async () => {
+    await api.finish(operation, "succeeded");
+    const { status, body } = await cancel();
+    expect([status, (body as unknown as { code: string }).code]).toEqual([409, "not_cancellable"]);
+  });
+});
+
+test("operations of a service are listed newest first, page by page", async () => {
+  await api.finish(operation, "failed");
+  for (let n = 0; n < 3; n += 1) {
+    const { body } = await api.ask<Operation>("POST", `/api/v1/services/${service.id}/deploy`, {
+      as: world.keys.admin,
+    });
+    await api.finish(body, "failed");
+  }
+  const list = async (query: string) =>
+    (
+      await api.ask<{ items: Operation[] }>("GET", `/api/v1/services/${service.id}/operations${query}`, {
+        as: world.keys.viewer,
+      })
+    ).body.items;
+  const all = await list("");
+  expect(all).toHaveLength(4);
+  expect(all.at(-1)?.id).toBe(operation.id);
+  expect(all[0]).toMatchObject({ state: "failed", label: "Failed", error: { code: "not_ready" } });
+  const firstPage = await list("?limit=3");
+  expect([...firstPage, ...(await list(`?before=${firstPage.at(-1)?.id}`))]).toEqual(all);
+});
