@@ -95,8 +95,10 @@ const applications = createRoute({
 const application = createRoute({
   getParentRoute: () => app,
   path: paths.application,
-  validateSearch: ({ dialog }: Record<string, unknown>): { dialog?: "create-environment" | "delete" | undefined } => ({
-    dialog: oneOf(dialog, ["create-environment", "delete"]),
+  validateSearch: ({
+    dialog,
+  }: Record<string, unknown>): { dialog?: "create-environment" | "rename" | "delete" | undefined } => ({
+    dialog: oneOf(dialog, ["create-environment", "rename", "delete"]),
   }),
   component: lazyRouteComponent(() => import("./pages/applications/application.tsx"), "ApplicationPage"),
 });

@@ -262,7 +262,7 @@ function NoWorkspace() {
   return (
     <main className="mx-auto max-w-xl px-4 py-24">
       <title>No workspace · dFlow</title>
-      <Empty icon={<Boxes size={18} aria-hidden="true" />} title="You are in no workspace">
+      <Empty level={1} icon={<Boxes size={18} aria-hidden="true" />} title="You are in no workspace">
         Ask someone who is in it to invite you; the invitation's link brings you here again.
       </Empty>
     </main>

@@ -3,7 +3,7 @@
  * everything before it need not be drawn again.
  */
 
-export type LineTone = "plain" | "ours" | "warn" | "error" | "note";
+export type LineTone = "plain" | "stderr" | "ours" | "warn" | "error" | "note";
 
 export interface NewLine {
   at: string | undefined;

@@ -62,7 +62,7 @@ export function LogView(props: LogViewProps) {
   };
 
   return (
-    <div className={cx("relative min-h-0", className)}>
+    <div className="relative">
       {/* A line a moment would talk over everything else: readers move through it on their own. */}
       <div
         ref={scroller}
@@ -72,7 +72,10 @@ export function LogView(props: LogViewProps) {
         // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region needs the focus to be scrolled by keys
         tabIndex={0}
         onScroll={onScroll}
-        className="h-full overflow-auto overscroll-contain bg-sunken py-2 font-mono text-code -outline-offset-2"
+        className={cx(
+          "overflow-auto overscroll-contain bg-sunken py-2 font-mono text-code -outline-offset-2",
+          className,
+        )}
       >
         {buffer.dropped > 0 && (
           <p className="px-4 pb-1 text-faint">{buffer.dropped} earlier lines are no longer shown here.</p>
@@ -106,10 +109,21 @@ export function LogView(props: LogViewProps) {
 
 const TONES: Record<LineTone, string> = {
   plain: "",
+  // Databases write their whole log there: marked at the edge, not shouted.
+  stderr: "",
   ours: "text-accent-text",
   warn: "text-moving",
   error: "text-bad",
   note: "text-faint italic",
+};
+
+const EDGES: Record<LineTone, string> = {
+  plain: "border-transparent",
+  stderr: "border-moving-mark/60",
+  ours: "border-transparent",
+  warn: "border-moving-mark",
+  error: "border-bad-mark",
+  note: "border-transparent",
 };
 
 interface ChunkProps {
@@ -125,10 +139,8 @@ const Chunk = memo(function Chunk({ chunk, query, wrap, times }: ChunkProps) {
       {chunk.lines.map(({ key, at, tone, text }) => (
         <div
           key={key}
-          className={cx(
-            "flex gap-3 border-l-2 px-3.5 hover:bg-hover/60",
-            tone === "error" ? "border-bad-mark" : tone === "warn" ? "border-moving-mark" : "border-transparent",
-          )}
+          title={tone === "stderr" ? "Written to stderr" : undefined}
+          className={cx("flex gap-3 border-l-2 px-3.5 hover:bg-hover/60", EDGES[tone])}
         >
           {times && (
             <time dateTime={at} title={at} className="shrink-0 text-faint select-none">

@@ -37,7 +37,7 @@ export function OperationLog({ operation: given }: { operation: Operation }) {
           label={`Log of the ${operationNoun(operation.kind).toLowerCase()}`}
           buffer={buffer}
           empty={connection === "ended" ? "Nothing was written to this log." : "Waiting for the first line."}
-          className="h-80"
+          className="max-h-96 min-h-20"
         />
       </div>
     </div>

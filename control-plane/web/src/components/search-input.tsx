@@ -38,7 +38,9 @@ export function SearchInput({ label, value, onChange }: SearchInputProps) {
         value={value}
         onChange={(event) => onChange(event.target.value)}
         onKeyDown={(event) => event.key === "Escape" && onChange("")}
-        className="h-8 pl-8 text-sm [&::-webkit-search-cancel-button]:hidden"
+        compact
+        icon
+        className="w-full [&::-webkit-search-cancel-button]:hidden"
       />
     </div>
   );

@@ -39,6 +39,7 @@ export function Missing({ what, error, onRetry }: MissingProps) {
 export function NotFoundNote({ title, what }: { title: string; what: string }) {
   return (
     <Empty
+      level={1}
       icon={<SearchX size={18} aria-hidden="true" />}
       title={title}
       action={

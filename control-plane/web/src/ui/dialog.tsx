@@ -5,6 +5,9 @@ import type { ReactNode } from "react";
 import { buttonClass } from "./button.tsx";
 import { cx } from "./classes.ts";
 
+/** Where typing begins; else the first thing to press. Not the cross that closes it. */
+const FIRST_FIELD = "form input:not([type=radio], [type=checkbox]), [data-dialog-body] :is(button, a, input)";
+
 interface DialogProps {
   open: boolean;
   onClose: () => void;
@@ -29,10 +32,11 @@ export function Dialog({ open, onClose, title, description, children, wide = fal
           )}
           {...(description === undefined ? { "aria-describedby": undefined } : {})}
           onOpenAutoFocus={(event) => {
-            if (focus?.current) {
-              event.preventDefault();
-              focus.current.focus();
-            }
+            const content = event.currentTarget as HTMLElement;
+            const first = focus?.current ?? content.querySelector<HTMLElement>(FIRST_FIELD);
+            if (first === null) return;
+            event.preventDefault();
+            first.focus();
           }}
         >
           <header className="flex items-start justify-between gap-4 px-5 pt-4">
@@ -46,7 +50,9 @@ export function Dialog({ open, onClose, title, description, children, wide = fal
               <X size={16} aria-hidden="true" />
             </Radix.Close>
           </header>
-          <div className="px-5 pt-4 pb-5">{children}</div>
+          <div data-dialog-body="" className="px-5 pt-4 pb-5">
+            {children}
+          </div>
         </Radix.Content>
       </Radix.Portal>
     </Radix.Root>

@@ -6,15 +6,18 @@ interface EmptyProps {
   title: string;
   children?: ReactNode;
   action?: ReactNode;
+  /** 1 where the page has no other title. */
+  level?: 1 | 2;
 }
 
-export function Empty({ icon, title, children, action }: EmptyProps) {
+export function Empty({ icon, title, children, action, level = 2 }: EmptyProps) {
+  const Heading = level === 1 ? "h1" : "h2";
   return (
     <div className="flex flex-col items-center rounded-lg border border-dashed border-line-strong px-6 py-14 text-center">
       <div className="mb-3 grid size-10 place-items-center rounded-lg border border-line bg-surface text-soft">
         {icon}
       </div>
-      <h2 className="text-base font-semibold">{title}</h2>
+      <Heading className="text-base font-semibold">{title}</Heading>
       {children !== undefined && <p className="mt-1 max-w-md text-sm text-pretty text-soft">{children}</p>}
       {action !== undefined && <div className="mt-4 flex flex-wrap justify-center gap-2">{action}</div>}
     </div>

@@ -3,7 +3,7 @@ import { type ComponentProps, type ReactNode, useId } from "react";
 import { cx } from "./classes.ts";
 
 const CONTROL = cx(
-  "h-9 w-full min-w-0 rounded-md border border-line-strong bg-surface px-2.5 text-base text-ink sm:text-base",
+  "min-w-0 rounded-md border border-line-strong bg-surface text-ink",
   "placeholder:text-faint focus-visible:outline-offset-0 disabled:opacity-60",
   "aria-invalid:border-bad-mark",
 );
@@ -42,13 +42,30 @@ export function Field({ label, help, error, children }: FieldProps) {
   );
 }
 
-export function Input({ className, ...rest }: ComponentProps<"input">) {
-  return <input {...rest} className={cx(CONTROL, className)} />;
+interface ControlSize {
+  /** For toolbars: lower, and only as wide as it has to be. */
+  compact?: boolean;
+  mono?: boolean;
+}
+const size = ({ compact = false, mono = false }: ControlSize) =>
+  cx(compact ? "h-8 text-sm" : "h-9 w-full", mono && "font-mono text-code");
+
+/** `icon` stands inside, left of the text. */
+export function Input({
+  compact,
+  mono,
+  icon = false,
+  className,
+  ...rest
+}: ComponentProps<"input"> & ControlSize & { icon?: boolean }) {
+  return (
+    <input {...rest} className={cx(CONTROL, size({ compact, mono }), icon ? "pr-2.5 pl-8" : "px-2.5", className)} />
+  );
 }
 
-export function Select({ className, children, ...rest }: ComponentProps<"select">) {
+export function Select({ compact, className, children, ...rest }: ComponentProps<"select"> & ControlSize) {
   return (
-    <select {...rest} className={cx(CONTROL, "pr-8", className)}>
+    <select {...rest} className={cx(CONTROL, size({ compact }), "pr-1 pl-2", className)}>
       {children}
     </select>
   );

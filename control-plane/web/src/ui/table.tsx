@@ -35,4 +35,5 @@ export function Tr({ className, ...rest }: ComponentProps<"tr">) {
   return <tr {...rest} className={cx("relative border-t border-line hover:bg-hover/60", className)} />;
 }
 
-export const rowLinkClass = "font-medium text-ink after:absolute after:inset-0 hover:text-accent-text";
+export const rowLinkClass =
+  "font-medium whitespace-nowrap text-ink after:absolute after:inset-0 hover:text-accent-text";

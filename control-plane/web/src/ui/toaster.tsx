@@ -8,13 +8,6 @@ export function Toaster() {
   const theme = useThemeChoice();
   useEffect(() => toastDoor.opened(toast), []);
   return (
-    <Sonner
-      theme={theme}
-      position="bottom-right"
-      closeButton
-      visibleToasts={4}
-      containerAriaLabel="Notifications"
-      toastOptions={{ classNames: { actionButton: "toast-action", closeButton: "toast-close" } }}
-    />
+    <Sonner theme={theme} position="bottom-right" closeButton visibleToasts={4} containerAriaLabel="Notifications" />
   );
 }

@@ -4,6 +4,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { Ellipsis, Layers, Plus } from "lucide-react";
 import { call, client } from "../../api.ts";
+import { NameDialog } from "../../components/name-dialog.tsx";
 import { Page, PageTitle } from "../../components/page.tsx";
 import { LinkBadge } from "../../components/state-badge.tsx";
 import { GoesAndStays, TypedNameDialog } from "../../components/typed-name.tsx";
@@ -62,11 +63,12 @@ function Environments({ application }: { application: Application }) {
             <>
               <Menu
                 trigger={
-                  <Button aria-label="More for this application" className="w-8 px-0">
+                  <Button aria-label="More for this application" size="icon">
                     <Ellipsis size={16} aria-hidden="true" />
                   </Button>
                 }
               >
+                <MenuItem onSelect={() => setDialog("rename")}>Rename</MenuItem>
                 <MenuItem danger onSelect={() => setDialog("delete")}>
                   Delete application
                 </MenuItem>
@@ -86,6 +88,11 @@ function Environments({ application }: { application: Application }) {
       <CreateEnvironmentDialog
         application={application}
         open={dialog === "create-environment" && mayWrite}
+        onClose={() => setDialog(undefined)}
+      />
+      <RenameDialog
+        application={application}
+        open={dialog === "rename" && mayWrite}
         onClose={() => setDialog(undefined)}
       />
       <DeleteDialog
@@ -120,7 +127,7 @@ function EnvironmentTable({ application, servers }: { application: Application; 
               </Td>
               <Td className="text-soft">{environment.serverName}</Td>
               <Td>{server !== undefined && <LinkBadge link={server.link} lastSeenAt={server.lastSeenAt} />}</Td>
-              <Td className="text-right text-soft tabular-nums">{count(environment.serviceCount, "service")}</Td>
+              <Td className="text-right text-soft tabular-nums">{environment.serviceCount}</Td>
             </Tr>
           );
         })}
@@ -133,6 +140,28 @@ interface DialogProps {
   application: Application;
   open: boolean;
   onClose: () => void;
+}
+
+function RenameDialog({ application, open, onClose }: DialogProps) {
+  const queryClient = useQueryClient();
+  const rename = async (name: string) => {
+    const params = { params: { path: { id: application.id } } };
+    const renamed = await call(client.PATCH("/api/v1/applications/{id}", { ...params, body: { name } }));
+    queryClient.setQueryData(keys.application(application.id), renamed);
+    void queryClient.invalidateQueries({ queryKey: keys.allApplications });
+    notify.done(`Renamed to ${name}`);
+  };
+  return (
+    <NameDialog
+      open={open}
+      onClose={onClose}
+      title="Rename application"
+      label="Name"
+      initial={application.name}
+      submitLabel="Rename"
+      onSubmit={rename}
+    />
+  );
 }
 
 function DeleteDialog({ application, open, onClose }: DialogProps) {

@@ -7,7 +7,6 @@ import { lazy, Suspense } from "react";
 import { Page, PageTitle } from "../../components/page.tsx";
 import { SearchInput } from "../../components/search-input.tsx";
 import { useRight, useWorkspace } from "../../components/workspace.tsx";
-import { count } from "../../format.ts";
 import { paths } from "../../paths.ts";
 import { applicationsQuery } from "../../queries.ts";
 import { Tag } from "../../ui/badge.tsx";
@@ -104,10 +103,7 @@ function ApplicationTable({ applications }: { applications: readonly Application
               )}
             </Td>
             <Td className="text-right text-soft tabular-nums">
-              {count(
-                environments.reduce((sum, { serviceCount }) => sum + serviceCount, 0),
-                "service",
-              )}
+              {environments.reduce((sum, { serviceCount }) => sum + serviceCount, 0)}
             </Td>
           </Tr>
         ))}

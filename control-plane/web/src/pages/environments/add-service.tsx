@@ -3,7 +3,7 @@ import { type EngineInfo, type Environment, serviceNameProblem } from "@dflow/pr
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { ChevronRight, Database } from "lucide-react";
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { call, client } from "../../api.ts";
 import { EngineMark } from "../../components/engine-mark.tsx";
 import { keys } from "../../keys.ts";
@@ -78,6 +78,9 @@ function DatabaseForm({ environment, engines, onCancel }: DatabaseFormProps) {
   const [name, setName] = useState("");
   const [version, setVersion] = useState<string>();
   const [left, setLeft] = useState(false);
+  const nameField = useRef<HTMLInputElement>(null);
+  // The dialog was open already when this step came.
+  useEffect(() => nameField.current?.focus(), []);
   const chosenVersion = engine?.versions.find((entry) => entry.version === version)?.version ?? engine?.defaultVersion;
 
   const create = useMutation({
@@ -176,6 +179,7 @@ function DatabaseForm({ environment, engines, onCancel }: DatabaseFormProps) {
         {(ids) => (
           <Input
             {...ids}
+            ref={nameField}
             value={name}
             placeholder="orders-db"
             autoComplete="off"

@@ -99,7 +99,7 @@ function Services({ environment }: { environment: Environment }) {
           {mayDelete && (
             <Menu
               trigger={
-                <Button aria-label="More for this environment" className="w-8 px-0">
+                <Button aria-label="More for this environment" size="icon">
                   <Ellipsis size={16} aria-hidden="true" />
                 </Button>
               }
@@ -162,7 +162,7 @@ function ServiceTable({ services }: { services: readonly Service[] }) {
           <Th>Name</Th>
           <Th>State</Th>
           <Th>Observed</Th>
-          <Th>Engine</Th>
+          <Th className="max-sm:hidden">Engine</Th>
         </tr>
       </thead>
       <tbody>
@@ -182,9 +182,13 @@ function ServiceTable({ services }: { services: readonly Service[] }) {
               </span>
             </Td>
             <Td>
-              <SeenAge service={service} />
+              {service.deployedAt === null && service.lastOperation?.state === "failed" ? (
+                <span className="text-xs text-bad">last deployment failed</span>
+              ) : (
+                <SeenAge service={service} />
+              )}
             </Td>
-            <Td className="text-soft">
+            <Td className="text-soft max-sm:hidden">
               <span className="inline-flex items-center gap-2 whitespace-nowrap">
                 {ENGINES[service.engine].label} {service.version}
                 {service.standIn && <Tag>local stand-in</Tag>}

@@ -23,6 +23,8 @@ import { useNow } from "../../use-now.ts";
 
 type Token = z.infer<typeof createdEnrolmentTokenSchema>;
 const TOKEN_FILE = "dflow-token";
+const DATA_DIR = "/var/lib/dflow-agent";
+const RUN_COMMAND = `agent run --data-dir ${DATA_DIR}`;
 
 export function AddServerDialog({ onClose }: { onClose: () => void }) {
   const [token, setToken] = useState<Token>();
@@ -137,11 +139,11 @@ function Instructions({ token, onClose, onAgain }: InstructionsProps) {
         <Step number={2} title="Enrol the agent">
           <CodeBlock
             label="enrol command"
-            text={`agent enrol --url ${token.controlPlaneUrl} --token-file ${TOKEN_FILE}`}
+            text={`agent enrol --url ${token.controlPlaneUrl} --data-dir ${DATA_DIR} --token-file ${TOKEN_FILE}`}
           />
         </Step>
         <Step number={3} title="Start it">
-          <CodeBlock label="run command" text="agent run" />
+          <CodeBlock label="run command" text={RUN_COMMAND} />
         </Step>
       </ol>
       <div className="flex items-center justify-between gap-3 border-t border-line pt-4">
@@ -191,7 +193,7 @@ function Enrolled({ serverId, onClose }: { serverId: string; onClose: () => void
         {connected ? <CircleCheck size={17} aria-hidden="true" className="text-good" /> : <ToneMark tone="moving" />}
         {connected ? `${server.name} is connected` : "Enrolled. Waiting for the agent to connect…"}
       </p>
-      {!connected && <CodeBlock label="run command" text="agent run" />}
+      {!connected && <CodeBlock label="run command" text={RUN_COMMAND} />}
       {facts && (
         <div className="rounded-lg border border-line">
           <Facts>

@@ -47,7 +47,7 @@ export function PublicAddressForm({ server, mayWrite }: { server: Server; mayWri
       >
         <Field
           label="Host name or IP address"
-          help={`${source} Empty: the address its agent connects from.`}
+          help={server.publicHostSource === "socket" ? source : `${source} Empty: the address its agent connects from.`}
           error={wrong}
         >
           {(ids) => (
@@ -57,7 +57,7 @@ export function PublicAddressForm({ server, mayWrite }: { server: Server; mayWri
               autoComplete="off"
               autoCapitalize="off"
               spellCheck={false}
-              className="font-mono text-code"
+              mono
               onChange={(event) => {
                 setHost(event.target.value);
                 if (save.isError) save.reset();

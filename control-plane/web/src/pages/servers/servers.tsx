@@ -8,7 +8,7 @@ import { Page, PageTitle } from "../../components/page.tsx";
 import { SearchInput } from "../../components/search-input.tsx";
 import { LinkBadge } from "../../components/state-badge.tsx";
 import { useRight, useWorkspace } from "../../components/workspace.tsx";
-import { bytes, count } from "../../format.ts";
+import { bytes } from "../../format.ts";
 import { paths } from "../../paths.ts";
 import { serversQuery } from "../../queries.ts";
 import { Tag } from "../../ui/badge.tsx";
@@ -109,9 +109,7 @@ function ServerTable({ servers }: { servers: readonly Server[] }) {
               {server.facts?.dockerVersion ?? "–"}{" "}
               {server.dockerOk === false && <Tag className="text-bad">not answering</Tag>}
             </Td>
-            <Td className="text-right text-soft whitespace-nowrap tabular-nums">
-              {count(server.serviceCount, "service")}
-            </Td>
+            <Td className="text-right text-soft whitespace-nowrap tabular-nums">{server.serviceCount}</Td>
           </Tr>
         ))}
       </tbody>

@@ -83,7 +83,7 @@ function LiveLogs({ service }: { service: Service }) {
           )}
         </div>
         <Select
-          className="h-8 w-auto text-sm"
+          compact
           aria-label="Lines of history"
           value={tail}
           onChange={(event) => setSearch({ tail: Number(event.target.value) })}

@@ -59,7 +59,7 @@ function FirstDeployment({ operationId }: { operationId: string }) {
   const { data: operation } = useQuery(operationQuery(operationId));
   if (operation === undefined) return <div className="h-80 animate-pulse rounded-lg bg-hover" />;
   const title = isTerminal(operation.state)
-    ? `The deployment ended: ${operation.label}`
+    ? `Last deployment: ${operation.label.toLowerCase()}`
     : "The first deployment is under way";
   return (
     <Card title={title} help="Connection details appear here after the first success.">

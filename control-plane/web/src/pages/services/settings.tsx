@@ -69,7 +69,7 @@ function DeleteDialog({ service, open, onClose }: { service: Service; open: bool
         client.DELETE("/api/v1/services/{id}", {
           params: {
             path: { id: service.id },
-            query: { data: removeData ? "true" : "false", backups: "false", name: service.name },
+            query: { data: removeData, backups: false, name: service.name },
           },
         }),
       ),

@@ -41,7 +41,7 @@ const SILENCE_MS = 45_000;
 export function lineOf({ event, data }: Pick<SseEvent, "event" | "data">): NewLine | undefined {
   if (event === "line") {
     const { at, stream, text } = JSON.parse(data) as ContainerLine;
-    return { at, tone: stream === "stderr" ? "warn" : "plain", text: plainText(text) };
+    return { at, tone: stream === "stderr" ? "stderr" : "plain", text: plainText(text) };
   }
   if (event === "gap") return { at: undefined, tone: "note", text: "— some lines were lost here —" };
   return undefined;
