@@ -97,7 +97,8 @@ export async function until<T>(
     const found = await look();
     if (found !== undefined && found !== false) return found;
     if (performance.now() > end) throw new Error(`${what}: not within ${timeoutMs} ms`);
-    await new Promise((done) => setTimeout(done, 50));
+    // Slow enough to stay under the API's own rate limit for minutes on end.
+    await new Promise((done) => setTimeout(done, 150));
   }
 }
 

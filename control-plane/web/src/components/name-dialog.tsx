@@ -16,13 +16,14 @@ interface NameDialogProps {
   placeholder?: string;
   initial?: string;
   submitLabel: string;
+  /** Saves the name. Closing is the caller's: one that goes to another page must not come back to close. */
   onSubmit: (name: string) => Promise<unknown>;
 }
 
 export function NameDialog(props: NameDialogProps) {
   const { open, onClose, title, label, help, placeholder, initial = "", submitLabel, onSubmit } = props;
   const [name, setName] = useState(initial);
-  const save = useMutation({ mutationFn: onSubmit, onSuccess: onClose });
+  const save = useMutation({ mutationFn: onSubmit });
   const { reset } = save;
   useEffect(() => {
     if (!open) return;

@@ -150,6 +150,7 @@ function RenameDialog({ application, open, onClose }: DialogProps) {
     queryClient.setQueryData(keys.application(application.id), renamed);
     void queryClient.invalidateQueries({ queryKey: keys.allApplications });
     notify.done(`Renamed to ${name}`);
+    onClose();
   };
   return (
     <NameDialog

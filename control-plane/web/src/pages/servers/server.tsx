@@ -152,6 +152,7 @@ function RenameDialog({ server, open, onClose }: { server: Server; open: boolean
     queryClient.setQueryData(keys.server(server.id), renamed);
     void queryClient.invalidateQueries({ queryKey: keys.allServers });
     notify.done(`Renamed to ${name}`);
+    onClose();
   };
   return (
     <NameDialog
