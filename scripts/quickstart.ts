@@ -94,7 +94,21 @@ function start(name: ProcessName, args: string[]): void {
   });
   if (child.pid === undefined) throw new QuickstartError(`The ${name} could not be started.`);
   writeFileSync(join(paths.run, `${name}.pid`), String(child.pid));
+  writeFileSync(join(paths.run, `${name}.build`), currentBuild());
   child.unref();
+}
+
+/** After an update the running process is of an older build: it is ended, so that the new one starts. */
+async function stopIfOutdated(name: ProcessName): Promise<void> {
+  const file = join(paths.run, `${name}.build`);
+  const started = existsSync(file) ? readFileSync(file, "utf8") : "";
+  if (runningPid(name) === undefined || started === currentBuild()) return;
+  say(`The ${name} is of an older build; it is restarted.`);
+  await stop(name);
+}
+
+function currentBuild(): string {
+  return readFileSync(join(ROOT, "dist/.sources"), "utf8");
 }
 
 /** Runs a subcommand that ends by itself; what it prints is for the person. */
@@ -158,6 +172,7 @@ async function ensureControlPlane(port: number): Promise<{ url: string; login: L
     ...(existsSync(paths.imageMap) && { imageMap: paths.imageMap }),
   };
   writeFileSync(paths.config, `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600 });
+  await stopIfOutdated("control-plane");
   if (runningPid("control-plane") === undefined) {
     say(`Starting the control plane on ${url} …`);
     start("control-plane", ["serve", "--data-dir", paths.controlPlane, "--config", paths.config]);
@@ -185,6 +200,7 @@ async function ensureAgent(url: string, login: Login, call: Api): Promise<string
       rmSync(paths.token, { force: true });
     }
   }
+  await stopIfOutdated("agent");
   if (runningPid("agent") === undefined) {
     say("Starting the agent …");
     start("agent", ["run", "--data-dir", paths.agent]);
