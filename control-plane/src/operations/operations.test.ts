@@ -145,6 +145,20 @@ describe("cancel", () => {
     expect([after.body.state, after.body.openOperation]).toEqual(["not_deployed", null]);
   });
 
+  test("of what never began leaves what is wanted of the service as it was", async () => {
+    await api.finish(operation, "succeeded");
+    const run = (action: string) =>
+      api.ask<Operation>("POST", `/api/v1/services/${service.id}/${action}`, { as: world.keys.admin });
+    await api.finish((await run("stop")).body, "succeeded");
+    await api.observe(service.id, "exited", "present");
+    const restart = (await run("restart")).body;
+    await api.ask("POST", `/api/v1/operations/${restart.id}/cancel`, { as: world.keys.admin });
+    const removal = await api.ask<Operation>("DELETE", `/api/v1/services/${service.id}`, { as: world.keys.admin });
+    await api.ask("POST", `/api/v1/operations/${removal.body.id}/cancel`, { as: world.keys.admin });
+    const after = await api.ask<Service>("GET", `/api/v1/services/${service.id}`, { as: world.keys.admin });
+    expect([after.body.desired, after.body.state]).toEqual(["stopped", "stopped"]);
+  });
+
   test("of what was sent is asked of the agent, once", async () => {
     await api.db
       .updateTable("operation")

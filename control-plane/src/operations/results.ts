@@ -1,6 +1,7 @@
 /** How an operation ends: once, in one place, whoever says so (its agent, its deadline, a person). */
 import {
   canOperationMove,
+  desiredStateSchema,
   type Failure,
   isTerminal,
   type ObservedState,
@@ -33,7 +34,11 @@ export interface OperationChange {
   ended: boolean;
 }
 
-const argsSchema = z.object({ deleteData: z.boolean().optional() });
+const argsSchema = z.object({
+  deleteData: z.boolean().optional(),
+  /** What was wanted of the service before this action. */
+  previousDesired: desiredStateSchema.optional(),
+});
 
 /** Ends an operation and draws the consequences for its service. `undefined` when it has ended before: nothing changes. */
 export async function endOperation(
@@ -63,8 +68,19 @@ export async function endOperation(
       .where("id", "=", operation.service_id)
       .execute();
   }
+  const args = argsSchema.parse(JSON.parse(operation.args));
   if (ending.state === "succeeded" && operation.kind === "delete") {
-    await removeService(trx, operation.service_id, ending.endedAt, argsSchema.parse(JSON.parse(operation.args)));
+    await removeService(trx, operation.service_id, ending.endedAt, args);
+  }
+  const neverBegan = ending.state !== "unknown" && (ending.startedAt ?? operation.started_at) === null;
+  if (ending.state !== "succeeded" && neverBegan && args.previousDesired !== undefined) {
+    // Nothing was done, so what is wanted is what was wanted before: a stopped service is not one that has died.
+    await trx
+      .updateTable("service")
+      .set({ desired: args.previousDesired })
+      .where("id", "=", operation.service_id)
+      .where("generation", "=", operation.generation)
+      .execute();
   }
   return changeOf(trx, operationId);
 }

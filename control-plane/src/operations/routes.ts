@@ -88,7 +88,7 @@ export function createOperationRoutes(deps: RoomDeps): ApiRouter {
       const resumed = lineIndex.safeParse(c.req.header("Last-Event-ID"));
       const from = c.req.header("Last-Event-ID") !== undefined && resumed.success ? resumed.data : after;
       const { workspaceId } = c.var;
-      return eventStream(c, deps, (stream) => followLog(deps, { id, workspaceId }, from, stream)) as never;
+      return eventStream(c, deps, () => (stream) => followLog(deps, { id, workspaceId }, from, stream)) as never;
     },
   );
 

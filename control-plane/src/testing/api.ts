@@ -126,7 +126,9 @@ export async function startApi(raw: unknown = {}, source: Partial<ConfigSource> 
       state === "failed" ? { code: "not_ready" as const, message: "It did not become ready." } : undefined;
     const change = await db
       .transaction()
-      .execute((trx) => endOperation(trx, id, { state, failure, endedAt: platform.clock.now() }));
+      .execute((trx) =>
+        endOperation(trx, id, { state, failure, startedAt: platform.clock.now(), endedAt: platform.clock.now() }),
+      );
     if (change !== undefined) publishOperationChange(deps.hub, change);
   };
   const observe: TestApi["observe"] = async (serviceId, state, volume) => {
