@@ -27,6 +27,7 @@ import {
 import { apiDocument, registerSecurity } from "./http/openapi.ts";
 import { problemResponse } from "./http/problem.ts";
 import { type ApiRouter, createRouter } from "./http/router.ts";
+import { createStreamLimit } from "./http/stream-limit.ts";
 import { createInvitationRoutes } from "./invitations/routes.ts";
 import { createOperationRoutes } from "./operations/routes.ts";
 import { createServerRoutes } from "./servers/routes.ts";
@@ -47,7 +48,8 @@ export async function createApp(deps: Deps, agents: AgentsSide): Promise<App> {
   const stopping = new AbortController();
   const access = createAccess(deps);
   const people = createPeople(deps);
-  const rooms: RoomDeps = { ...deps, access, agents, stopping: stopping.signal };
+  const streams = createStreamLimit();
+  const rooms: RoomDeps = { ...deps, access, agents, streams, stopping: stopping.signal };
   const app = createRouter();
 
   app.onError((error, c) => problemResponse(c, deps.log, error));
@@ -82,7 +84,10 @@ export async function createApp(deps: Deps, agents: AgentsSide): Promise<App> {
   return {
     hono: app,
     attach: agents.attach,
-    start: agents.start,
+    async start() {
+      await people.forgetEndedSessions();
+      await agents.start();
+    },
     async stop() {
       stopping.abort();
       await agents.stop();

@@ -5,6 +5,7 @@ import type { Access } from "./auth/access.ts";
 import type { Config } from "./config.ts";
 import type { Db } from "./db/database.ts";
 import type { EventHub } from "./events/hub.ts";
+import type { StreamLimit } from "./http/stream-limit.ts";
 import type { Platform } from "./platform.ts";
 import type { Seals } from "./secrets/seals.ts";
 import type { Signer } from "./secrets/signer.ts";
@@ -24,6 +25,7 @@ export interface Deps extends Platform {
 export interface RoomDeps extends Deps {
   access: Access;
   agents: Agents;
+  streams: StreamLimit;
   /** Aborted when the process is about to stop: open streams end. */
   stopping: AbortSignal;
 }

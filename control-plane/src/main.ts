@@ -11,10 +11,12 @@ import { type App, createApp } from "./app.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { type Config, loadConfig, parseConfig } from "./config.ts";
 import { createDatabase } from "./db/database.ts";
+import { lockDataDir } from "./db/lock.ts";
 import { migrate } from "./db/migrate.ts";
 import type { Deps } from "./deps.ts";
 import { createEventHub } from "./events/hub.ts";
 import { apiDocument } from "./http/openapi.ts";
+import { createLog } from "./log.ts";
 import { createPlatform } from "./platform.ts";
 import { loadKeys } from "./secrets/key-files.ts";
 import { createSeals } from "./secrets/seals.ts";
@@ -70,10 +72,12 @@ function builtWeb(): string {
 }
 
 async function serve(config: Config): Promise<void> {
-  const log = createLog(config);
+  const log = createLog(config.logLevel);
   process.on("unhandledRejection", (error) => fail(log, error, "unhandled rejection"));
   process.on("uncaughtException", (error) => fail(log, error, "uncaught exception"));
 
+  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
+  const unlock = lockDataDir(config.dataDir);
   const deps = await openDeps(config, log);
   await migrate(deps.db);
   const app = await createApp(deps, createAgents(deps));
@@ -92,6 +96,7 @@ async function serve(config: Config): Promise<void> {
     log.info({ signal }, "stopping");
     shutDown(deps, app, server).then(
       () => {
+        unlock();
         log.info("stopped");
         process.exit(0);
       },
@@ -164,15 +169,6 @@ async function openDeps(config: Config, log: Logger): Promise<Deps> {
     signer: await createSigner(keys),
     sessionSecret: keys.sessionSecret,
   };
-}
-
-function createLog(config: Config): Logger {
-  const secrets = ["password", "token", "secret", "secrets", "key", "jws", "uri", "authorization", "cookie", "sealed"];
-  return pino({
-    level: config.logLevel,
-    timestamp: pino.stdTimeFunctions.isoTime,
-    redact: { paths: secrets.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]), censor: "[redacted]" },
-  });
 }
 
 function fail(log: Logger, error: unknown, what: string): never {

@@ -2,7 +2,7 @@
 import { createRoute } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { z } from "zod";
-import { writeAudit } from "../audit/write-audit.ts";
+import { type AuditEntry, writeAudit } from "../audit/write-audit.ts";
 import type { Deps } from "../deps.ts";
 import type { ApiEnv } from "../http/context.ts";
 import { createRateLimiter } from "../http/rate-limit.ts";
@@ -10,6 +10,7 @@ import { type ApiRouter, createRouter, json, jsonBody, noContent, problems } fro
 import { isoTime } from "../http/times.ts";
 import type { Access } from "./access.ts";
 import type { People } from "./people.ts";
+import { actorOf } from "./principal.ts";
 
 const signIn = z.object({ email: z.email().max(254), password: z.string().min(1).max(128) }).meta({ id: "SignIn" });
 const user = z.object({ id: z.string(), email: z.string(), name: z.string() });
@@ -28,6 +29,8 @@ export function createAuthRoutes(deps: AuthDeps, people: People): ApiRouter {
   const perAddress = createRateLimiter(PER_ADDRESS, deps.clock);
   const perPair = createRateLimiter(FAILURES_PER_PAIR, deps.clock);
   const perAccount = createRateLimiter(FAILURES_PER_ACCOUNT, deps.clock);
+
+  const audit = (entry: AuditEntry) => deps.db.transaction().execute((trx) => writeAudit(trx, deps, entry));
 
   router.openapi(
     createRoute({
@@ -51,14 +54,9 @@ export function createAuthRoutes(deps: AuthDeps, people: People): ApiRouter {
       const result = await people.signIn(account, password, { headers: c.req.raw.headers, address });
       perPair.clear(pair);
       perAccount.clear(account);
-      await deps.db.transaction().execute((trx) =>
-        writeAudit(trx, deps, {
-          workspaceId: null,
-          actor: { kind: "user", id: result.user.id, name: result.user.name, address },
-          action: "session.sign_in",
-          target: { kind: "user", id: result.user.id },
-        }),
-      );
+      const { id, name } = result.user;
+      const actor = { kind: "user" as const, id, name, address };
+      await audit({ workspaceId: null, actor, action: "session.sign_in", target: { kind: "user", id } });
       setCookies(c, result.cookies);
       c.header("Cache-Control", "no-store");
       return c.json({ user: result.user }, 200);
@@ -75,8 +73,14 @@ export function createAuthRoutes(deps: AuthDeps, people: People): ApiRouter {
       responses: { 204: noContent, ...problems(403, 429) },
     }),
     async (c) => {
+      const ended = await people.session(c.req.raw.headers);
       setCookies(c, await people.signOut(c.req.raw.headers));
       deps.access.changed();
+      if (ended !== undefined) {
+        const { id } = ended.principal;
+        const actor = actorOf(ended.principal, c.var.clientAddress);
+        await audit({ workspaceId: null, actor, action: "session.sign_out", target: { kind: "user", id } });
+      }
       return c.body(null, 204);
     },
   );

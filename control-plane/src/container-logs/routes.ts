@@ -63,7 +63,7 @@ export function createContainerLogRoutes(deps: RoomDeps): ApiRouter {
       }
       const resumed = cursor.safeParse(c.req.header("Last-Event-ID"));
       const from = resumed.success ? { ...request, tail: null, after: resumed.data } : request;
-      return eventStream(c, deps, openLogStream(agents, service.server_id, { ...from, follow: true })) as never;
+      return eventStream(c, deps, () => openLogStream(agents, service.server_id, { ...from, follow: true })) as never;
     },
   );
   return router;

@@ -116,6 +116,17 @@ describe("the stream ends", () => {
   });
 });
 
+test("one caller has 200 streams, and gets a place back when one ends", async () => {
+  const path = `/api/v1/events?workspaceId=${world.workspaceId}`;
+  const as = world.keys.viewer;
+  const open = [];
+  for (let n = 0; n < 200; n += 1) open.push(await api.send("GET", path, { as }));
+  expect((await api.send("GET", path, { as })).status).toBe(429);
+  expect((await api.send("GET", path, { as: world.keys.admin })).status).toBe(200);
+  await open[0]?.body?.cancel();
+  await expect.poll(async () => (await api.send("GET", path, { as })).status).toBe(200);
+});
+
 test("a comment every fifteen seconds keeps the connection", async () => {
   const response = await api.send("GET", `/api/v1/events?workspaceId=${world.workspaceId}`, { as: world.keys.viewer });
   const reader = response.body?.getReader();

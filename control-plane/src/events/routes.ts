@@ -32,7 +32,7 @@ export function createEventRoutes(deps: RoomDeps): ApiRouter {
     (c) => {
       const { workspaceId } = c.var;
       const after = c.req.header("Last-Event-ID");
-      return eventStream(c, deps, (stream) => followHints(hub, workspaceId, after, stream)) as never;
+      return eventStream(c, deps, () => (stream) => followHints(hub, workspaceId, after, stream)) as never;
     },
   );
   return router;

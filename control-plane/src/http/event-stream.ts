@@ -25,13 +25,18 @@ export interface EventStream {
   last(message: StreamMessage): Promise<void>;
 }
 
-/** Runs `work` as the body of the answer; the stream ends when it returns or when the reader's right does. */
+/**
+ * `begin` is called at once and may still refuse with an error; what it returns runs as the body of the answer. The stream
+ * ends when that returns or when the reader's right does.
+ */
 export function eventStream(
   c: Context<ApiEnv>,
-  deps: Pick<RoomDeps, "access" | "clock" | "stopping" | "timers" | "log">,
-  work: (stream: EventStream) => Promise<void>,
+  deps: Pick<RoomDeps, "access" | "clock" | "stopping" | "streams" | "timers" | "log">,
+  begin: () => (stream: EventStream) => Promise<void>,
 ): Response {
   const { principal, workspaceId, requestId } = c.var;
+  const leave = deps.streams.open(principal.id);
+  const work = begun(begin, leave);
   const ending = new AbortController();
   const end = () => ending.abort();
   // Nginx and its kind would otherwise hold events back until a buffer is full.
@@ -57,6 +62,7 @@ export function eventStream(
       sse.onAbort(end);
       deps.stopping.addEventListener("abort", end);
       const stops = [
+        leave,
         deps.access.watch(principal, workspaceId, end),
         deps.timers.after(lastsMs, end),
         deps.timers.every(KEEP_ALIVE_MS, ping),
@@ -82,6 +88,15 @@ export function eventStream(
       deps.log.error({ err: error, requestId }, "event stream failed");
     },
   );
+}
+
+function begun<T>(begin: () => T, undo: () => void): T {
+  try {
+    return begin();
+  } catch (error) {
+    undo();
+    throw error;
+  }
 }
 
 function messageText({ event, data, id }: StreamMessage): string {

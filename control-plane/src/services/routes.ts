@@ -37,6 +37,9 @@ export function createServiceRoutes(deps: RoomDeps): ApiRouter {
     actor: actorOf(c.var.principal, c.var.clientAddress),
   });
 
+  const accepted = (c: Context<ApiEnv>, { id, kind, serviceId }: z.infer<typeof Operation>) =>
+    deps.log.info({ requestId: c.var.requestId, operationId: id, serviceId, kind }, "operation accepted");
+
   router.openapi(
     createRoute({
       method: "get",
@@ -112,7 +115,9 @@ export function createServiceRoutes(deps: RoomDeps): ApiRouter {
     async (c) => {
       const { id } = c.req.valid("param");
       const { name } = c.req.valid("json");
-      return c.json(await startAction(deps, { serviceId: id, kind: "deploy", name, ...caller(c) }), 202);
+      const operation = await startAction(deps, { serviceId: id, kind: "deploy", name, ...caller(c) });
+      accepted(c, operation);
+      return c.json(operation, 202);
     },
   );
 
@@ -129,6 +134,7 @@ export function createServiceRoutes(deps: RoomDeps): ApiRouter {
       }),
       async (c) => {
         const operation = await startAction(deps, { serviceId: c.req.valid("param").id, kind, ...caller(c) });
+        accepted(c, operation);
         return c.json(operation, 202);
       },
     );
@@ -155,6 +161,7 @@ export function createServiceRoutes(deps: RoomDeps): ApiRouter {
         deleteData: body.data ?? query.data ?? false,
         ...caller(c),
       });
+      accepted(c, operation);
       return c.json(operation, 202);
     },
   );
