@@ -1,0 +1,111 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { OutgoingToControlPlane } from "@dflow/protocol";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { newId } from "../../test/commands.ts";
+import { createFakeClock } from "../../test/fake-clock.ts";
+import { createMemoryLog } from "../../test/memory-log.ts";
+import { createJournal, type Journal } from "../journal/journal.ts";
+import { stampNow } from "../journal/stamp.ts";
+import { createFiles } from "../platform.ts";
+import { createDelivery, type Delivery } from "./delivery.ts";
+
+const clock = createFakeClock();
+const operationId = newId();
+let folder: string;
+let journal: Journal;
+let sent: OutgoingToControlPlane[];
+let connected: boolean;
+let delivery: Delivery;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "dflow-delivery-"));
+  journal = createJournal({ clock, files: createFiles(), log: createMemoryLog() }, join(folder, "journal.db"));
+  journal.operations.put({ operationId, receivedAt: stampNow(clock), startedAt: stampNow(clock), acknowledged: false });
+  sent = [];
+  connected = true;
+  delivery = createDelivery({
+    clock,
+    journal,
+    send(frame) {
+      if (connected) sent.push(frame);
+      return connected;
+    },
+    stepOf: () => "wait ready",
+  });
+});
+afterEach(() => {
+  journal.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function write(count: number, text = "line") {
+  const from = journal.lines.count(operationId);
+  const lines = Array.from({ length: count }, (_, n) => ({
+    at: stampNow(clock),
+    level: "info" as const,
+    text: `${text} ${from + n}`,
+  }));
+  journal.lines.add(operationId, from, lines);
+  delivery.linesStored(operationId);
+}
+function finish() {
+  const lineCount = journal.lines.count(operationId);
+  journal.operations.change(operationId, { outcome: { state: "succeeded", lineCount, endedAt: stampNow(clock) } });
+  delivery.finished(operationId);
+}
+const shape = () =>
+  sent.map((frame) => (frame.type === "progress" ? [frame.data.from, frame.data.lines.length] : frame.type));
+
+test("sends lines as they come and the result after the last of them", () => {
+  write(2);
+  write(3);
+  finish();
+  expect(shape()).toEqual([[0, 2], [2, 3], "result"]);
+});
+
+test("tells ages, not times", () => {
+  write(1);
+  clock.skip(4_000);
+  finish();
+  clock.skip(1_000);
+  connected = true;
+  delivery.begin();
+  expect(sent.at(-1)).toMatchObject({ type: "result", data: { endedAgeMs: 1_000, startedAgeMs: 5_000, lineCount: 1 } });
+});
+
+test("sends again after a reconnect what was not acknowledged, from where the other side has it", () => {
+  write(4);
+  delivery.linesAcknowledged(operationId, 3);
+  connected = false;
+  write(2);
+  finish();
+  connected = true;
+  sent = [];
+  delivery.begin();
+  expect(shape()).toEqual([[3, 3], "result"]);
+  delivery.resultAcknowledged(operationId);
+  sent = [];
+  delivery.begin();
+  expect(sent).toEqual([]);
+});
+
+test("keeps batches small, and waits when too much is under way", () => {
+  write(2_500);
+  expect(Math.max(...sent.map((frame) => JSON.stringify(frame).length))).toBeLessThan(256 * 1024);
+  const lines = sent.reduce((sum, frame) => sum + (frame.type === "progress" ? frame.data.lines.length : 0), 0);
+  expect(lines).toBe(2_000);
+  delivery.linesAcknowledged(operationId, 2_000);
+  expect(sent.at(-1)).toMatchObject({ data: { from: 2_400 } });
+});
+
+test("answers a command that comes again after its end with the result, even long after", () => {
+  write(1);
+  finish();
+  delivery.resultAcknowledged(operationId);
+  journal.compact();
+  sent = [];
+  delivery.resend(operationId);
+  expect(shape()).toEqual(["result"]);
+});

@@ -1,0 +1,82 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { newId, serviceSpec } from "../../test/commands.ts";
+import { createBody } from "../docker/create-body.ts";
+import { postgres } from "../engines/postgres.ts";
+import { blueprint, serviceFolders } from "../services/container-spec.ts";
+import { checkCreateBody, checkOwned } from "./policy.ts";
+
+const scope = { agentId: newId(), servicesDir: "/var/lib/dflow/services" };
+
+// biome-ignore lint/suspicious/noExplicitAny: the tests put what must not be into Docker's JSON, whatever its type
+type AnyBody = any;
+
+function body(): AnyBody {
+  const spec = serviceSpec();
+  const { workspaceId, environmentId, serviceId } = spec;
+  const owner = { ...scope, workspaceId, environmentId, serviceId, generation: 1, operationId: newId() };
+  const plan = blueprint(spec, postgres, serviceFolders(scope.servicesDir, serviceId), owner);
+  const network = { ...plan.network, address: "10.218.0.2" };
+  return structuredClone(createBody({ ...plan, imageId: `sha256:${"a".repeat(64)}`, network }));
+}
+
+const refused = (change: (body: AnyBody) => void) => {
+  const changed = body();
+  change(changed);
+  expect(() => checkCreateBody(changed, scope)).toThrow(expect.objectContaining({ code: "policy_refused" }));
+};
+
+test("lets our own containers through", () => {
+  checkCreateBody(body(), scope);
+});
+
+const FORBIDDEN: Record<string, (body: AnyBody) => void> = {
+  "privileged mode": ({ HostConfig }) => Object.assign(HostConfig, { Privileged: true }),
+  "privileged mode, even switched off": ({ HostConfig }) => Object.assign(HostConfig, { Privileged: false }),
+  "the host's network": ({ HostConfig }) => Object.assign(HostConfig, { NetworkMode: "host" }),
+  "another container's network": ({ HostConfig }) => Object.assign(HostConfig, { NetworkMode: "container:abc" }),
+  "the host's processes": ({ HostConfig }) => Object.assign(HostConfig, { PidMode: "host" }),
+  "the host's IPC": ({ HostConfig }) => Object.assign(HostConfig, { IpcMode: "host" }),
+  devices: ({ HostConfig }) => Object.assign(HostConfig, { Devices: [{ PathOnHost: "/dev/sda" }] }),
+  "another bind syntax": ({ HostConfig }) => Object.assign(HostConfig, { Binds: ["/:/host"] }),
+  "Docker's socket": ({ HostConfig }) => Object.assign(HostConfig.Mounts[1], { Source: "/var/run/docker.sock" }),
+  "a folder outside of ours": ({ HostConfig }) => Object.assign(HostConfig.Mounts[1], { Source: "/etc" }),
+  "a way out of our folder": ({ HostConfig }) =>
+    Object.assign(HostConfig.Mounts[1], { Source: `${scope.servicesDir}/../../../etc` }),
+  "the agent's own key": ({ HostConfig }) => Object.assign(HostConfig.Mounts[1], { Source: "/var/lib/dflow/key.json" }),
+  "a writable folder": ({ HostConfig }) => Object.assign(HostConfig.Mounts[1], { ReadOnly: false }),
+  "a mount over the system": ({ HostConfig }) => Object.assign(HostConfig.Mounts[0], { Target: "/etc" }),
+  "a foreign volume": ({ HostConfig }) => Object.assign(HostConfig.Mounts[0], { Source: "somebody-elses" }),
+  "more capabilities": ({ HostConfig }) => HostConfig.CapAdd.push("SYS_ADMIN"),
+  "capabilities not dropped": ({ HostConfig }) => delete HostConfig.CapDrop,
+  "new privileges": ({ HostConfig }) => Object.assign(HostConfig, { SecurityOpt: ["seccomp=unconfined"] }),
+  "no process limit": ({ HostConfig }) => Object.assign(HostConfig, { PidsLimit: -1 }),
+  "a published port": ({ HostConfig }) => Object.assign(HostConfig, { PortBindings: { "5432/tcp": [{}] } }),
+  "foreign labels": (all) => Object.assign(all.Labels, { "com.docker.swarm.id": "x" }),
+  "another agent's label": (all) => Object.assign(all.Labels, { "sh.dflow.agent": newId() }),
+  "no labels": (all) => delete all.Labels,
+  "an image by its name": (all) => Object.assign(all, { Image: "postgres:17" }),
+  "a name of somebody else": (all) => Object.assign(all, { name: "web" }),
+  "a command of its own": (all) => Object.assign(all, { Cmd: ["sh"] }),
+  "a user of its own": (all) => Object.assign(all, { User: "root" }),
+  "an unlimited log": ({ HostConfig }) => Object.assign(HostConfig, { LogConfig: { Type: "json-file", Config: {} } }),
+  "its own restarts": ({ HostConfig }) => Object.assign(HostConfig, { RestartPolicy: { Name: "always" } }),
+};
+for (const [what, change] of Object.entries(FORBIDDEN)) test(`refuses ${what}`, () => refused(change));
+
+test("refuses every field that nobody thought of", () => {
+  fc.assert(
+    fc.property(fc.string({ minLength: 1 }), fc.boolean(), fc.anything(), (name, inHost, value) => {
+      const plain = body();
+      const target = inHost ? plain.HostConfig : plain;
+      fc.pre(!(name in target) && !["Memory", "MemorySwap", "__proto__"].includes(name));
+      refused((changed) => Object.assign(inHost ? changed.HostConfig : changed, { [name]: value }));
+    }),
+  );
+});
+
+test("leaves alone what carries no label or another agent's", () => {
+  checkOwned("volume", "v", { "sh.dflow.agent": scope.agentId }, scope.agentId);
+  expect(() => checkOwned("volume", "v", {}, scope.agentId)).toThrow("was not made by dFlow");
+  expect(() => checkOwned("volume", "v", { "sh.dflow.agent": "x" }, scope.agentId)).toThrow("another dFlow agent");
+});
