@@ -167,7 +167,7 @@ async function measureFirstLoad(on: Product): Promise<{ transferredKb: number; d
     await page.getByLabel("Email").fill(on.login.email);
     await page.getByLabel("Password").fill(on.login.password);
     await page.getByRole("button", { name: "Sign in" }).click();
-    await page.getByRole("heading", { name: "Applications" }).waitFor();
+    await page.getByRole("heading", { name: "Applications", level: 1 }).waitFor();
     await page.waitForLoadState("load");
     const { transferred, decoded } = await page.evaluate<{ transferred: number; decoded: number }>(`(() => {
       const entries = [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")];
