@@ -8,8 +8,8 @@ import type { ApiEnv } from "./context.ts";
 import { createRateLimiter } from "./rate-limit.ts";
 
 const BODY_LIMIT_BYTES = 256 * 1024;
-const PER_ADDRESS = { limit: 1_200, windowMs: 60_000 };
-const PER_PRINCIPAL = { limit: 600, windowMs: 60_000 };
+const PER_ADDRESS = { limit: 3_000, windowMs: 60_000 };
+const PER_PRINCIPAL = { limit: 1_200, windowMs: 60_000 };
 
 /** A request id from outside is kept when it is one that we could have given. */
 const REQUEST_ID = /^[A-Za-z0-9-]{8,64}$/;

@@ -19,5 +19,6 @@ export const PUBLIC_ROUTES: readonly PublicRoute[] = [
 ];
 
 export function isPublicRoute(method: string, path: string): boolean {
-  return PUBLIC_ROUTES.some((route) => route.method === method && route.path === path);
+  const asked = method === "HEAD" ? "GET" : method;
+  return PUBLIC_ROUTES.some((route) => route.method === asked && route.path === path);
 }
