@@ -4,6 +4,11 @@ import tailwindcss from "@tailwindcss/vite";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 
+/** The shared language only defines things: a module of it that nobody uses is left out. */
+const leaveOutUnused = {
+  treeshake: { moduleSideEffects: [{ test: /\/protocol\/src\//, sideEffects: false }] },
+};
+
 export default defineConfig({
   root: fileURLToPath(new URL(".", import.meta.url)),
   plugins: [react(), tailwindcss()],
@@ -17,13 +22,8 @@ export default defineConfig({
     // The page's policy allows nothing but files of its own origin: no data: URLs, no preload polyfill.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
-    rolldownOptions: {
-      treeshake: {
-        // The shared language only defines things: a module of it that nobody uses is left out.
-        moduleSideEffects: [{ test: /\/protocol\/src\//, sideEffects: false }],
-      },
-    },
+    rolldownOptions: leaveOutUnused,
   },
-  worker: { format: "es" },
+  worker: { format: "es", rolldownOptions: leaveOutUnused },
   server: { proxy: { "/api": "http://127.0.0.1:3100" } },
 });

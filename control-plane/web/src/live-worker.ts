@@ -1,4 +1,3 @@
-/// <reference lib="webworker" />
 /** The shared worker: one event stream a workspace for all tabs of a browser, which has only six connections to give. */
 import { type LinkStatus, type LiveMessage, startLiveLink } from "./live-link.ts";
 import { streams } from "./paths.ts";

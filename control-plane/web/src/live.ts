@@ -63,6 +63,8 @@ export interface Live {
 
 /** Hints come in bursts (an operation touches its service, its list and its server): one refetch a burst. */
 const BURST_MS = 60;
+/** A steady flow of hints is not answered by a flood of requests: the server allows a person ten a second. */
+const REST_MS = 400;
 
 export function createLive(queryClient: QueryClient, connect: typeof connectLive = connectLive): Live {
   let link: LinkStatus = { state: "connecting" };
@@ -71,6 +73,7 @@ export function createLive(queryClient: QueryClient, connect: typeof connectLive
   let snapshot: LiveStatus = { state: "connecting" };
   const listeners = new Set<() => void>();
   const waiting = new Map<string, QueryKey>();
+  let flushedAtMs = Number.NEGATIVE_INFINITY;
 
   function publish(): void {
     const next: LiveStatus = link.state === "live" && catchingUp ? { state: "catching_up" } : link;
@@ -80,6 +83,7 @@ export function createLive(queryClient: QueryClient, connect: typeof connectLive
   }
 
   function flush(): void {
+    flushedAtMs = performance.now();
     const stale = [...waiting.values()];
     waiting.clear();
     for (const queryKey of stale) void queryClient.invalidateQueries({ queryKey });
@@ -105,7 +109,8 @@ export function createLive(queryClient: QueryClient, connect: typeof connectLive
     } else if (message.type === "reset") {
       void catchUp();
     } else {
-      if (waiting.size === 0) setTimeout(flush, BURST_MS);
+      const rested = performance.now() - flushedAtMs;
+      if (waiting.size === 0) setTimeout(flush, Math.max(BURST_MS, REST_MS - rested));
       for (const key of keysOfHint(message.event)) waiting.set(JSON.stringify(key), key);
     }
   }

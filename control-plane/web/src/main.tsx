@@ -9,7 +9,6 @@ import { paths } from "./paths.ts";
 import { createDashboardRouter } from "./router.tsx";
 import { watchTheme } from "./theme.ts";
 import { toastDoor } from "./ui/toast.tsx";
-import { TooltipProvider } from "./ui/tooltip.tsx";
 import "./styles.css";
 
 const Toaster = lazy(async () => ({ default: (await import("./ui/toaster.tsx")).Toaster }));
@@ -52,10 +51,8 @@ if (container === null) throw new Error("index.html has no #root.");
 createRoot(container).render(
   <StrictMode>
     <QueryClientProvider client={queryClient}>
-      <TooltipProvider>
-        <RouterProvider router={router} />
-        <Toasts />
-      </TooltipProvider>
+      <RouterProvider router={router} />
+      <Toasts />
     </QueryClientProvider>
   </StrictMode>,
 );

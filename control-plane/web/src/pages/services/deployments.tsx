@@ -3,7 +3,7 @@ import { isTerminal, type Operation, type Service } from "@dflow/protocol";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useSearch } from "@tanstack/react-router";
 import { ChevronRight, Rocket } from "lucide-react";
-import { useEffect, useRef } from "react";
+import { useEffect, useRef, useState } from "react";
 import { Ago } from "../../components/ago.tsx";
 import { OperationLog } from "../../components/operation-log.tsx";
 import { operationDurationMs, operationLabel, operationNoun, operationTone } from "../../components/operation-words.ts";
@@ -17,6 +17,9 @@ import { Problem } from "../../ui/problem.tsx";
 import { SkeletonRows } from "../../ui/skeleton.tsx";
 import { useNow } from "../../use-now.ts";
 
+/** In the address: every log was folded by hand. */
+const NONE = "none";
+
 export function ServiceDeployments({ service }: { service: Service }) {
   const { data: operations, error, refetch } = useQuery(operationsQuery(service.id));
   if (error !== null && operations === undefined) return <Problem error={error} onRetry={() => void refetch()} />;
@@ -24,6 +27,7 @@ export function ServiceDeployments({ service }: { service: Service }) {
   const newestFirst = [...operations].sort((a, b) => b.createdAt.localeCompare(a.createdAt));
   const deployments = newestFirst.filter(({ kind }) => kind === "deploy");
   const others = newestFirst.filter(({ kind }) => kind !== "deploy");
+  const shown = { openId: service.openOperation?.id, newestId: deployments[0]?.id };
   return (
     <div className="grid gap-6">
       {deployments.length === 0 ? (
@@ -31,43 +35,62 @@ export function ServiceDeployments({ service }: { service: Service }) {
           Each run of Deploy stands here with its state, how long it took, and its full log.
         </Empty>
       ) : (
-        <OperationList label="Deployments" operations={deployments} />
+        <OperationList label="Deployments" operations={deployments} {...shown} />
       )}
       {others.length > 0 && (
         <section aria-labelledby="other-operations">
           <h2 id="other-operations" className="mb-2 text-sm font-semibold">
             Other operations
           </h2>
-          <OperationList label="Other operations" operations={others} />
+          <OperationList label="Other operations" operations={others} {...shown} />
         </section>
       )}
     </div>
   );
 }
 
-function OperationList({ label, operations }: { label: string; operations: readonly Operation[] }) {
-  const { operation: openId } = useSearch({ from: "/app/services/$serviceId" });
+interface OperationListProps {
+  label: string;
+  operations: readonly Operation[];
+  openId: string | undefined;
+  newestId: string | undefined;
+}
+
+function OperationList({ label, operations, openId, newestId }: OperationListProps) {
+  const { operation } = useSearch({ from: "/app/services/$serviceId" });
+  const unfolded = useUnfolded(openId, newestId);
+  const expandedId = operation ?? unfolded;
   return (
     <ul aria-label={label} className="divide-y divide-line overflow-hidden rounded-lg border border-line bg-surface">
       {operations.map((operation) => (
-        <OperationRow key={operation.id} operation={operation} expanded={operation.id === openId} />
+        <OperationRow key={operation.id} operation={operation} expanded={operation.id === expandedId} />
       ))}
     </ul>
   );
 }
 
+/** Until someone chooses, the log of what runs is open, else that of the newest deployment; it stays when it has ended. */
+function useUnfolded(openId: string | undefined, newestId: string | undefined): string | undefined {
+  const [unfolded, setUnfolded] = useState(openId ?? newestId);
+  useEffect(() => {
+    if (openId !== undefined) setUnfolded(openId);
+  }, [openId]);
+  return unfolded;
+}
+
 function OperationRow({ operation, expanded }: { operation: Operation; expanded: boolean }) {
+  const asked = useSearch({ from: "/app/services/$serviceId" }).operation === operation.id;
   const row = useRef<HTMLLIElement>(null);
   useEffect(() => {
-    if (expanded) row.current?.scrollIntoView({ block: "nearest" });
-  }, [expanded]);
+    if (asked) row.current?.scrollIntoView({ block: "nearest" });
+  }, [asked]);
   const noun = operationNoun(operation.kind);
   return (
     <li ref={row} className="scroll-mt-16">
       <Link
         to={paths.service}
         params={{ serviceId: operation.serviceId }}
-        search={{ tab: "deployments", operation: expanded ? undefined : operation.id }}
+        search={{ tab: "deployments", operation: expanded ? NONE : operation.id }}
         replace
         resetScroll={false}
         role="button"
