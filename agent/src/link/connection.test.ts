@@ -122,6 +122,21 @@ test("sends nothing before the session", async () => {
   expect(last().sent).toEqual([]);
 });
 
+test("takes what comes right behind the welcome, while its signature is still being checked", async () => {
+  connection.start();
+  const socket = last();
+  socket.events.opened();
+  socket.says("challenge", { connectionId: newId(), nonce: NONCE, controlPlaneId: "cp" });
+  await clock.advance(0);
+  socket.says("welcome", { jws: "4" });
+  socket.says("heartbeat_ack", {}, 4);
+  socket.says("heartbeat_ack", {}, 4);
+  await clock.advance(0);
+  expect(seen).toEqual(["ready 4"]);
+  expect(frames).toHaveLength(2);
+  expect(socket.closedWith).toBeUndefined();
+});
+
 test("beats in the given interval and keeps the socket while anything is heard", async () => {
   connection.start();
   const socket = await becomeReady();

@@ -57,6 +57,9 @@ const CLOSING_MS = 2_000;
 /** Bulk waits above this, so that control frames are never far behind. */
 const BULK_HIGH_WATER_BYTES = 256 * 1024;
 
+/** Far more than a control plane has to say at once to one agent. */
+const HELD_FRAMES_MAX = 1_000;
+
 interface Session {
   number: number;
   deadlineMs: number;
@@ -67,6 +70,8 @@ interface Attempt {
   lastSeqIn: number;
   lastSeqOut: number;
   asked?: Asked;
+  /** Frames that came right behind the welcome, while its signature is being checked. */
+  held?: string[];
   session?: Session;
 }
 
@@ -120,6 +125,11 @@ export function createConnection(deps: ConnectionDeps, events: ConnectionEvents)
     enter("ready", deadlineMs, () => drop(attempt, `nothing was heard for ${deadlineMs} ms`));
 
   const receive = (attempt: Attempt, text: string) => {
+    if (attempt.held !== undefined) {
+      attempt.held.push(text);
+      if (attempt.held.length > HELD_FRAMES_MAX) refuse(attempt, CLOSE.badFrame, "too much before the session");
+      return;
+    }
     const received = readFrame(text);
     if (received.verdict === "malformed") return refuse(attempt, CLOSE.badFrame, received.reason);
     const { seq, session } = received;
@@ -152,6 +162,7 @@ export function createConnection(deps: ConnectionDeps, events: ConnectionEvents)
       return;
     }
     if (phase === "welcome" && frame.type === "welcome" && attempt.asked !== undefined) {
+      attempt.held = [];
       handshake.accept(frame.data.jws, attempt.asked).then(
         (welcome) => {
           if (current === attempt) becomeReady(attempt, welcome);
@@ -182,6 +193,9 @@ export function createConnection(deps: ConnectionDeps, events: ConnectionEvents)
     beat();
     log.info({ session: welcome.session }, "connected");
     events.ready(welcome);
+    const held = attempt.held ?? [];
+    attempt.held = undefined;
+    for (const text of held) if (current === attempt) receive(attempt, text);
   };
 
   const write = (attempt: Attempt, frame: OutgoingToControlPlane) => {
