@@ -10,7 +10,11 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["{protocol,agent,control-plane}/**/*.test.ts", "control-plane/web/**/*.test.tsx", "test/**/*.test.ts"],
+          include: [
+            "{protocol,agent,control-plane}/**/*.test.ts",
+            "control-plane/web/**/*.test.tsx",
+            "test/**/*.test.ts",
+          ],
           exclude: ["**/node_modules/**", "dist/**", ...END_TO_END],
           sequence: { groupOrder: 0 },
           testTimeout: 15_000,

@@ -13,9 +13,9 @@ describe("a pull", () => {
 
   beforeAll(async () => {
     registry = await startRegistry({ docker });
-    const fresh = await registry.pushFresh("dflow/postgres:18", [3 << 20, 2 << 20], clientImage());
+    const fresh = await registry.pushFresh("dflow/postgres:18", [6 << 20, 5 << 20], clientImage());
     const name = fresh.slice(fresh.indexOf("/"));
-    const slow = await registry.front({ kind: "throttle", bytesPerSecond: 2 << 20 });
+    const slow = await registry.front({ kind: "throttle", bytesPerSecond: 4 << 20 });
     const login = await registry.front({ kind: "unauthorized", challenge: "basic" });
     const absent = await registry.front({ kind: "no-manifest" });
     const cut = await registry.front({ kind: "cut", atByte: 100_000 });
@@ -69,8 +69,8 @@ describe("a pull", () => {
     const { operation, log } = await deploy("slow");
     expect(operation.error).toBeNull();
     expect(operation.state).toBe("succeeded");
-    const progress = log.filter((line) => /^[0-9a-f]{12}: .*(of|\/).*MiB|[0-9a-f]{12}.*\d.*MiB/i.test(line));
-    const layers = new Set(progress.map((line) => /[0-9a-f]{12}/.exec(line)?.[0]));
+    const progress = log.map((line) => /^([0-9a-f]{12}): Downloading [\d.]+ of [\d.]+ MiB$/.exec(line)?.[1]);
+    const layers = new Set(progress.filter((layer) => layer !== undefined));
     expect(layers.size, log.join("\n")).toBeGreaterThanOrEqual(2);
     expect(operation.timings?.pullMs).toBeGreaterThan(500);
   });
