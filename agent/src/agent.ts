@@ -50,6 +50,7 @@ export function createAgent(config: Config, deps: AgentDeps): Agent {
   const journal = createJournal({ clock, files, log }, paths.journal);
   let cancelCompact = () => {};
   let sessions = 0;
+  let stopped = false;
 
   const operationDeps: OperationDeps = {
     clock,
@@ -69,7 +70,14 @@ export function createAgent(config: Config, deps: AgentDeps): Agent {
   const runner = createRunner(
     operationDeps,
     { concurrency: settings.concurrency, dockerPatienceMs: DOCKER_PATIENCE_MS },
-    { linesStored: (id) => delivery.linesStored(id), finished: (id) => delivery.finished(id) },
+    {
+      linesStored: (id) => delivery.linesStored(id),
+      // The state that came of it first: a stopped database must not be shown as running for a moment.
+      finished: (id) =>
+        void observer.lookNow().then(() => {
+          if (!stopped) delivery.finished(id);
+        }),
+    },
   );
 
   const observer = createObserver(
@@ -158,6 +166,7 @@ export function createAgent(config: Config, deps: AgentDeps): Agent {
       connection.start();
     },
     async stop() {
+      stopped = true;
       cancelCompact();
       connection.stop();
       streams.closeAll();

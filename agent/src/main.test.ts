@@ -32,7 +32,10 @@ test("says how it is used, and what is missing or wrong, in one line and with co
 
 test("says that a folder is not enrolled with code 4, and names a wrong setting with code 2", async () => {
   const empty = join(folder, "empty");
-  expect(await runAgent(["run", "--data-dir", empty])).toMatchObject({ code: 4, stderr: expect.stringContaining("not enrolled") });
+  expect(await runAgent(["run", "--data-dir", empty])).toMatchObject({
+    code: 4,
+    stderr: expect.stringContaining("not enrolled"),
+  });
   const wrong = mkdtempSync(join(folder, "wrong-"));
   writeFileSync(join(wrong, "config.json"), '{"concurrency": 0}');
   const { code, stderr } = await runAgent(["run", "--data-dir", wrong]);
@@ -43,7 +46,15 @@ test("enrols by a token from a file, connects, keeps a second agent off its fold
   const dataDir = join(folder, "data");
   const tokenFile = join(folder, "token");
   writeFileSync(tokenFile, `${controlPlane.token}\n`);
-  const enrolled = await runAgent(["enrol", "--url", controlPlane.url, "--data-dir", dataDir, "--token-file", tokenFile]);
+  const enrolled = await runAgent([
+    "enrol",
+    "--url",
+    controlPlane.url,
+    "--data-dir",
+    dataDir,
+    "--token-file",
+    tokenFile,
+  ]);
   expect(enrolled).toMatchObject({ code: 0, stdout: expect.stringContaining('Enrolled as "test-server"') });
 
   const first = startAgent(["run", "--data-dir", dataDir]);

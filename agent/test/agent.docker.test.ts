@@ -57,19 +57,34 @@ test("runs a database's life over the link, every line and every state told", as
   await sees(spec.serviceId, "running");
   await controlPlane.until(() => (stateOf(spec.serviceId)?.evidence.includes("passes") ? true : undefined), 30_000);
 
-  controlPlane.send({ type: "log_open", data: { streamId: 5, serviceId: spec.serviceId, follow: true, tail: 3, creditBytes: 2_000 } });
+  controlPlane.send({
+    type: "log_open",
+    data: { streamId: 5, serviceId: spec.serviceId, follow: true, tail: 3, creditBytes: 2_000 },
+  });
   await controlPlane.until(() => (logText().includes("ready to accept connections") ? true : undefined));
   const container = cli("ps", "-q", "--filter", `label=sh.dflow.service=${spec.serviceId}`);
   const shout = (count: number) =>
-    cli("exec", container, "psql", "-XAtq", "-U", "postgres", "-d", "orders", "-c",
-      `do $$ begin for i in 1..${count} loop raise log 'line %', i; end loop; end $$`);
+    cli(
+      "exec",
+      container,
+      "psql",
+      "-XAtq",
+      "-U",
+      "postgres",
+      "-d",
+      "orders",
+      "-c",
+      `do $$ begin for i in 1..${count} loop raise log 'line %', i; end loop; end $$`,
+    );
   shout(200);
   await new Promise((resolve) => setTimeout(resolve, 500));
   const sentBytes = () => controlPlane.logData.reduce((sum, { payload }) => sum + payload.length, 0);
   expect(sentBytes()).toBeLessThanOrEqual(2_000);
   controlPlane.send({ type: "log_credit", data: { streamId: 5, bytes: 1_000_000 } });
   await controlPlane.until(() => (logText().includes("line 200") ? true : undefined));
-  expect([...logText().matchAll(/LOG: {2}line (\d+)/g)].map(([, n]) => Number(n))).toEqual(Array.from({ length: 200 }, (_, n) => n + 1));
+  expect([...logText().matchAll(/LOG: {2}line (\d+)/g)].map(([, n]) => Number(n))).toEqual(
+    Array.from({ length: 200 }, (_, n) => n + 1),
+  );
 
   const second = restart(spec, 2);
   controlPlane.command(second);
@@ -87,8 +102,13 @@ test("runs a database's life over the link, every line and every state told", as
   expect((await controlPlane.result(third.operationId, 30_000)).state).toBe("succeeded");
   expect(await sees(spec.serviceId, "exited")).toMatchObject({ exitCode: 0 });
   controlPlane.logData.length = 0;
-  controlPlane.send({ type: "log_open", data: { streamId: 6, serviceId: spec.serviceId, follow: false, tail: 5, creditBytes: 50_000 } });
-  await controlPlane.until(() => controlPlane.frames.find((frame) => frame.type === "log_close" && frame.data.streamId === 6));
+  controlPlane.send({
+    type: "log_open",
+    data: { streamId: 6, serviceId: spec.serviceId, follow: false, tail: 5, creditBytes: 50_000 },
+  });
+  await controlPlane.until(() =>
+    controlPlane.frames.find((frame) => frame.type === "log_close" && frame.data.streamId === 6),
+  );
   expect(logText()).toContain("database system is shut down");
 
   const last = remove(spec, 4, true);
@@ -101,7 +121,9 @@ test("survives kill -9 in the middle of a deploy and finishes it once, with its 
   const spec = serviceSpec({ ...imageOf("17"), name: "crashes" });
   const command = deploy(spec);
   controlPlane.command(command);
-  await controlPlane.until(() => (textOf(command.operationId).some((text) => text.includes("Waiting until")) ? true : undefined));
+  await controlPlane.until(() =>
+    textOf(command.operationId).some((text) => text.includes("Waiting until")) ? true : undefined,
+  );
   await killAndStart();
   const result = await controlPlane.result(command.operationId, 60_000);
   expect(result.state).toBe("succeeded");

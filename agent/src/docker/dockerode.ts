@@ -72,7 +72,7 @@ export function createDockerode({ socketPath, clock, inspectBody }: DockerodeOpt
       try {
         // An image without tag or digest would be every tag of it.
         const exact = /[:@][^/]*$/.test(reference) ? reference : `${reference}:latest`;
-        stream = (await within(clock, HEAVY_MS, what, () => docker.pull(exact), signal)) as Readable;
+        stream = await within(clock, HEAVY_MS, what, (ended) => unlessLate(docker.pull(exact), ended), signal);
         signal.addEventListener("abort", onAbort, { once: true });
         await readJsonLines(stream, (line) => {
           if (typeof line.error === "string") throw new Error(line.error);
@@ -228,7 +228,7 @@ export function createDockerode({ socketPath, clock, inspectBody }: DockerodeOpt
       }),
 
     openLogs: (id, request, signal) =>
-      ask(`read the log of ${id}`, READ_MS, signal, () =>
+      ask(`read the log of ${id}`, READ_MS, signal, (ended) =>
         orAbsent(
           docker.getContainer(id).logs({
             follow: request.follow as true,
@@ -238,17 +238,17 @@ export function createDockerode({ socketPath, clock, inspectBody }: DockerodeOpt
             tail: (request.tail ?? "all") as number,
             ...(request.since === undefined ? {} : { since: request.since as unknown as number }),
           }) as Promise<Readable | Buffer>,
-        ).then(asStream),
+        ).then((body) => asStream(body, ended)),
       ),
 
     openEvents: (onEvent, signal) =>
-      ask("watch Docker's events", READ_MS, signal, async () => {
+      ask("watch Docker's events", READ_MS, signal, async (ended) => {
         const filters = JSON.stringify({
           type: ["container", "volume", "network"],
           // Without this list every health check of every container would be three events.
           event: ["create", "start", "die", "oom", "destroy", "health_status", "pause", "unpause", "update", "rename"],
         });
-        const stream = (await docker.getEvents({ filters })) as Readable;
+        const stream = await unlessLate(docker.getEvents({ filters }), ended);
         readJsonLines(stream, (event) => {
           const actor = event.Actor as { ID?: string; Attributes?: Labels } | undefined;
           onEvent({
@@ -339,9 +339,18 @@ async function whileRunning<T>(work: Promise<T>): Promise<T | undefined> {
   }
 }
 
+/** A stream that arrives after its deadline has no owner any more. */
+async function unlessLate(opening: Promise<NodeJS.ReadableStream>, ended: AbortSignal): Promise<Readable> {
+  const stream = (await opening) as Readable;
+  if (ended.aborted) stream.destroy();
+  return stream;
+}
+
 /** Without follow, dockerode reads the whole answer by itself. */
-function asStream(body: Readable | Buffer | undefined): Readable | undefined {
-  return body instanceof Uint8Array ? Readable.from([body]) : body;
+function asStream(body: Readable | Buffer | undefined, ended: AbortSignal): Readable | undefined {
+  if (body instanceof Uint8Array) return Readable.from([body]);
+  if (ended.aborted) body?.destroy();
+  return body;
 }
 
 async function collect(stream: Readable): Promise<{ stdout: string; stderr: string }> {

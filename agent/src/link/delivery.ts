@@ -31,6 +31,8 @@ const WINDOW_LINES = 2_000;
 interface Progress {
   sent: number;
   acknowledged: number;
+  /** The result may go once its lines have gone. */
+  finished: boolean;
   resultSent: boolean;
 }
 
@@ -40,7 +42,7 @@ export function createDelivery({ clock, journal, send, stepOf }: DeliveryDeps): 
   const progressOf = (operationId: string) => {
     const known = progress.get(operationId);
     if (known !== undefined) return known;
-    const fresh = { sent: 0, acknowledged: 0, resultSent: false };
+    const fresh = { sent: 0, acknowledged: 0, finished: false, resultSent: false };
     progress.set(operationId, fresh);
     return fresh;
   };
@@ -56,7 +58,7 @@ export function createDelivery({ clock, journal, send, stepOf }: DeliveryDeps): 
       state.sent += lines.length;
     }
     const record = journal.operations.get(operationId);
-    if (record?.outcome === undefined || record.acknowledged || state.resultSent) return;
+    if (record?.outcome === undefined || record.acknowledged || !state.finished || state.resultSent) return;
     if (state.sent < record.outcome.lineCount) return;
     state.resultSent = send({ type: "result", data: resultOf(record, record.outcome) });
   };
@@ -86,6 +88,8 @@ export function createDelivery({ clock, journal, send, stepOf }: DeliveryDeps): 
     const state = progressOf(operationId);
     state.sent = state.acknowledged;
     state.resultSent = false;
+    // Only a running operation is still to be told about by its runner.
+    state.finished = journal.operations.get(operationId)?.outcome !== undefined;
     pump(operationId);
   };
 
@@ -94,7 +98,10 @@ export function createDelivery({ clock, journal, send, stepOf }: DeliveryDeps): 
       for (const { operationId } of journal.operations.undelivered()) restart(operationId);
     },
     linesStored: pump,
-    finished: pump,
+    finished(operationId) {
+      progressOf(operationId).finished = true;
+      pump(operationId);
+    },
     resend(operationId) {
       const record = journal.operations.get(operationId);
       if (record?.outcome === undefined) return restart(operationId);

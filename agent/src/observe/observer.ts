@@ -23,6 +23,8 @@ export interface Observer {
   stop(): void;
   /** Resolves when the first look is over, whether Docker answered or not. */
   readonly firstLook: Promise<void>;
+  /** Resolves after a look that began after this call, or when that is not to be had in a second. */
+  lookNow(): Promise<void>;
   /** Every service this agent knows, as last seen. */
   report(): StateEntry[];
   health(): { observedAgeMs: number | null; dockerOk: boolean };
@@ -37,6 +39,7 @@ export interface ObserverDeps {
 
 const DEBOUNCE_MS = 100;
 const EVENTS_RETRY_MS = 2_000;
+const LOOK_NOW_MS = 1_000;
 
 interface Seen {
   generation: number;
@@ -56,6 +59,8 @@ export function createObserver(
   let dockerOk: boolean | undefined;
   let looking = false;
   let lookAgain = false;
+  /** Of the look that begins next. */
+  const askers: (() => void)[] = [];
   let stopped = false;
   let nextAtMs: number | undefined;
   let cancelNext = () => {};
@@ -84,6 +89,7 @@ export function createObserver(
     }
     looking = true;
     lookAgain = false;
+    const asked = askers.splice(0);
     const beganMs = clock.monotonicMs();
     try {
       const { containers, volumes } = await seeAll();
@@ -108,6 +114,8 @@ export function createObserver(
     } finally {
       looking = false;
       firstLookOver();
+      for (const resolve of asked) resolve();
+      if (askers.length > 0) schedule(0);
       schedule(lookAgain ? DEBOUNCE_MS : observeMs);
     }
   };
@@ -255,6 +263,15 @@ export function createObserver(
       eventStream = undefined;
       stream?.destroy();
     },
+    lookNow: () =>
+      new Promise((resolve) => {
+        const cancel = clock.after(LOOK_NOW_MS, resolve);
+        askers.push(() => {
+          cancel();
+          resolve();
+        });
+        if (!looking) schedule(0);
+      }),
     report: () => [...last].map(([serviceId, seen]) => entryOf(serviceId, seen)),
     health: () => ({
       observedAgeMs: lookedAtMs === undefined ? null : clock.monotonicMs() - lookedAtMs,

@@ -51,7 +51,8 @@ export interface Wanted {
 
 export interface Known {
   service?: ServiceRecord;
-  volume?: VolumeRecord;
+  /** By name, of the volumes that were found and of the wanted one. */
+  volumes: ReadonlyMap<string, VolumeRecord>;
 }
 
 export function plan(wanted: Wanted, found: Found, known: Known): Step[] {
@@ -67,20 +68,28 @@ export function plan(wanted: Wanted, found: Found, known: Known): Step[] {
   }
 }
 
-function planDeploy(wanted: Wanted, found: Found, { volume: record }: Known): Step[] {
+function planDeploy(wanted: Wanted, found: Found, { service, volumes }: Known): Step[] {
   const volume = volumeOf(wanted);
-  const present = found.volumes.some(({ name }) => name === volume);
-  if (present && record === undefined) {
-    throw new AppError("already_deployed", `volume ${volume} exists, and this agent has no record of what it holds`, {
-      hint: "It was left alone. If it holds this service's data, use Restart; if not, remove it on the server.",
-    });
+  const name = wanted.serviceName ?? wanted.serviceId;
+  for (const one of found.volumes) {
+    const record = volumes.get(one.name);
+    if (record === undefined) {
+      throw new AppError(
+        "already_deployed",
+        `volume ${one.name} exists, and this agent has no record of what it holds`,
+        {
+          hint: "It was left alone. If it holds this service's data, use Restart; if not, remove it on the server.",
+        },
+      );
+    }
+    if (record.ready !== undefined && record.createdBy !== wanted.operationId) throw holdsData(name);
   }
-  if (record?.ready !== undefined && (present || found.containers.length > 0)) {
-    // A run that was interrupted after the mark was written finishes; a new deploy would be over somebody's data.
-    if (record.createdBy === wanted.operationId) return planStart(wanted, found, record, { restart: false });
-    throw new AppError("already_deployed", `${wanted.serviceName ?? wanted.serviceId} is deployed and holds data`, {
-      hint: "Use Restart. A deploy makes a new, empty database and is refused while there is data.",
-    });
+  const present = found.volumes.some((one) => one.name === volume);
+  const ready = volumes.get(volume)?.ready;
+  // A run that was interrupted after the mark was written finishes.
+  if (present && ready !== undefined) return planStart(wanted, found, ready.identity, { restart: false });
+  if (service?.everDeployed === true && found.containers.some((container) => !isOfOperation(wanted, container))) {
+    throw holdsData(name);
   }
   const initialising = found.containers.find(
     (container) => isRunning(container) && isOf(wanted, container) && isOfOperation(wanted, container) && present,
@@ -114,8 +123,15 @@ function planDeploy(wanted: Wanted, found: Found, { volume: record }: Known): St
   ];
 }
 
-function planRestart(wanted: Wanted, found: Found, { volume: record }: Known): Step[] {
+function holdsData(name: string): AppError {
+  return new AppError("already_deployed", `${name} is deployed and holds data`, {
+    hint: "Use Restart. A deploy makes a new, empty database and is refused while there is data.",
+  });
+}
+
+function planRestart(wanted: Wanted, found: Found, { volumes }: Known): Step[] {
   const volume = volumeOf(wanted);
+  const record = volumes.get(volume);
   if (!found.volumes.some(({ name }) => name === volume)) {
     throw new AppError("volume_missing", `data volume ${volume} is gone from the server`, {
       hint: "Nothing was started, because the database would come up empty. Restore a backup or deploy again.",
@@ -126,19 +142,18 @@ function planRestart(wanted: Wanted, found: Found, { volume: record }: Known): S
       hint: "Deploy it again. Its data folder may be half made and is not started.",
     });
   }
-  return planStart(wanted, found, record, { restart: true });
+  return planStart(wanted, found, record?.ready?.identity, { restart: true });
 }
 
 /** To a running container that was made from the wanted spec, over a volume that holds data. */
 function planStart(
   wanted: Wanted,
   found: Found,
-  record: VolumeRecord | undefined,
+  expected: string | undefined,
   { restart }: { restart: boolean },
 ): Step[] {
   const volume = volumeOf(wanted);
   const [current, ...older] = found.containers;
-  const expected = record?.ready?.identity;
   const proof = (container?: ContainerRef): Step[] => [
     { type: "wait_ready", ...(container === undefined ? {} : { container }) },
     { type: "check_identity", volume, ...(expected === undefined ? {} : { expected }) },

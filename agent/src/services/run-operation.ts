@@ -95,7 +95,9 @@ async function walk(
     ...(command.kind === "delete" ? { deleteData: command.deleteData } : {}),
     ...(record.startedAt === undefined ? {} : { startedBefore: record.containerStartedAt }),
   };
-  const known = { service, volume: volume === undefined ? undefined : journal.volumes.get(volume) };
+  const names = [...course.found.volumes.map(({ name }) => name), ...(volume === undefined ? [] : [volume])];
+  const records = names.map((name) => journal.volumes.get(name)).filter((one) => one !== undefined);
+  const known = { service, volumes: new Map(records.map((one) => [one.name, one])) };
   const steps = plan(wanted, course.found, known);
   if (record.startedAt === undefined) {
     const containerStartedAt = course.found.containers[0]?.startedAt ?? "";
