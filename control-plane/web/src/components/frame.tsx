@@ -7,7 +7,7 @@ import { signOut } from "../api.ts";
 import { paths } from "../paths.ts";
 import { meQuery } from "../queries.ts";
 import { chooseTheme, readPreference, type ThemeChoice, useThemeChoice, writePreference } from "../theme.ts";
-import { buttonClass } from "../ui/button.tsx";
+import { Button, buttonClass } from "../ui/button.tsx";
 import { cx } from "../ui/classes.ts";
 import { Empty } from "../ui/empty.tsx";
 import { notify } from "../ui/toast.tsx";
@@ -220,12 +220,10 @@ function ThemeToggle({ collapsed }: { collapsed: boolean }) {
   );
 }
 
-function You({ collapsed }: { collapsed: boolean }) {
-  const me = useMe();
-  const workspace = useWorkspace();
+function useSignOut(): () => Promise<void> {
   const navigate = useNavigate();
   const queryClient = useQueryClient();
-  const leave = async () => {
+  return async () => {
     try {
       await signOut();
     } catch (error) {
@@ -235,6 +233,12 @@ function You({ collapsed }: { collapsed: boolean }) {
     await navigate({ to: paths.signIn });
     queryClient.clear();
   };
+}
+
+function You({ collapsed }: { collapsed: boolean }) {
+  const me = useMe();
+  const workspace = useWorkspace();
+  const leave = useSignOut();
   return (
     <div className={cx("flex items-center gap-2 border-t border-line pt-2.5", collapsed && "justify-center")}>
       {!collapsed && (
@@ -259,10 +263,16 @@ function You({ collapsed }: { collapsed: boolean }) {
 }
 
 function NoWorkspace() {
+  const leave = useSignOut();
   return (
     <main className="mx-auto max-w-xl px-4 py-24">
       <title>No workspace · dFlow</title>
-      <Empty level={1} icon={<Boxes size={18} aria-hidden="true" />} title="You are in no workspace">
+      <Empty
+        level={1}
+        icon={<Boxes size={18} aria-hidden="true" />}
+        title="You are in no workspace"
+        action={<Button onClick={() => void leave()}>Sign out</Button>}
+      >
         Ask someone who is in it to invite you; the invitation's link brings you here again.
       </Empty>
     </main>

@@ -67,10 +67,13 @@ export function Tooltip({ content, children }: TooltipProps) {
       onBlur={() => set(false, 0)}
     >
       {cloneElement(children, { "aria-describedby": children.props["aria-describedby"] ?? (open ? id : undefined) })}
-      {open && createPortal(<Words id={id} anchorBox={anchorBox} content={content} />, document.body)}
+      {open && createPortal(<Words id={id} anchorBox={anchorBox} content={content} />, home())}
     </span>
   );
 }
+
+/** Inside the page's main part, so that readers meet it within a landmark. */
+const home = () => document.getElementById("content") ?? document.body;
 
 /** Under the trigger and in its middle; above it where there is no room; never outside the window. */
 function Words({ id, anchorBox, content }: { id: string; anchorBox: DOMRect; content: ReactNode }) {

@@ -6,6 +6,7 @@ import { Boxes, Plus } from "lucide-react";
 import { lazy, Suspense } from "react";
 import { Page, PageTitle } from "../../components/page.tsx";
 import { SearchInput } from "../../components/search-input.tsx";
+import { useFirstRows } from "../../components/use-first-rows.tsx";
 import { useRight, useWorkspace } from "../../components/workspace.tsx";
 import { paths } from "../../paths.ts";
 import { applicationsQuery } from "../../queries.ts";
@@ -73,41 +74,45 @@ export function ApplicationsPage() {
 }
 
 function ApplicationTable({ applications }: { applications: readonly Application[] }) {
+  const { shown, more } = useFirstRows(applications);
   return (
-    <Table label="Applications">
-      <thead>
-        <tr>
-          <Th>Name</Th>
-          <Th>Environments</Th>
-          <Th className="text-right">Services</Th>
-        </tr>
-      </thead>
-      <tbody>
-        {applications.map(({ id, name, environments }) => (
-          <Tr key={id}>
-            <Td>
-              <Link to={paths.application} params={{ applicationId: id }} className={rowLinkClass}>
-                {name}
-              </Link>
-            </Td>
-            <Td>
-              {environments.length === 0 ? (
-                <span className="text-faint">None yet</span>
-              ) : (
-                <span className="flex flex-wrap gap-1">
-                  {environments.slice(0, 4).map((environment) => (
-                    <Tag key={environment.id}>{environment.name}</Tag>
-                  ))}
-                  {environments.length > 4 && <Tag>{`+${environments.length - 4}`}</Tag>}
-                </span>
-              )}
-            </Td>
-            <Td className="text-right text-soft tabular-nums">
-              {environments.reduce((sum, { serviceCount }) => sum + serviceCount, 0)}
-            </Td>
-          </Tr>
-        ))}
-      </tbody>
-    </Table>
+    <>
+      <Table label="Applications">
+        <thead>
+          <tr>
+            <Th>Name</Th>
+            <Th>Environments</Th>
+            <Th className="text-right">Services</Th>
+          </tr>
+        </thead>
+        <tbody>
+          {shown.map(({ id, name, environments }) => (
+            <Tr key={id}>
+              <Td>
+                <Link to={paths.application} params={{ applicationId: id }} className={rowLinkClass}>
+                  {name}
+                </Link>
+              </Td>
+              <Td>
+                {environments.length === 0 ? (
+                  <span className="text-faint">None yet</span>
+                ) : (
+                  <span className="flex flex-wrap gap-1">
+                    {environments.slice(0, 4).map((environment) => (
+                      <Tag key={environment.id}>{environment.name}</Tag>
+                    ))}
+                    {environments.length > 4 && <Tag>{`+${environments.length - 4}`}</Tag>}
+                  </span>
+                )}
+              </Td>
+              <Td className="text-right text-soft tabular-nums">
+                {environments.reduce((sum, { serviceCount }) => sum + serviceCount, 0)}
+              </Td>
+            </Tr>
+          ))}
+        </tbody>
+      </Table>
+      {more}
+    </>
   );
 }

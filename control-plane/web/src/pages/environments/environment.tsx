@@ -9,6 +9,7 @@ import { Page } from "../../components/page.tsx";
 import { SearchInput } from "../../components/search-input.tsx";
 import { LinkBadge, SeenAge, ServiceStateBadge } from "../../components/state-badge.tsx";
 import { GoesAndStays, TypedNameDialog } from "../../components/typed-name.tsx";
+import { useFirstRows } from "../../components/use-first-rows.tsx";
 import { useRight } from "../../components/workspace.tsx";
 import { keys } from "../../keys.ts";
 import { paths } from "../../paths.ts";
@@ -155,49 +156,53 @@ function Services({ environment }: { environment: Environment }) {
 }
 
 function ServiceTable({ services }: { services: readonly Service[] }) {
+  const { shown, more } = useFirstRows(services);
   return (
-    <Table label="Services">
-      <thead>
-        <tr>
-          <Th>Name</Th>
-          <Th>State</Th>
-          <Th>Observed</Th>
-          <Th className="max-sm:hidden">Engine</Th>
-        </tr>
-      </thead>
-      <tbody>
-        {services.map((service) => (
-          <Tr key={service.id}>
-            <Td>
-              <span className="flex items-center gap-2.5">
-                <EngineMark engine={service.engine} size="sm" />
-                <Link to={paths.service} params={{ serviceId: service.id }} className={rowLinkClass}>
-                  {service.name}
-                </Link>
-              </span>
-            </Td>
-            <Td>
-              <span className="relative z-10">
-                <ServiceStateBadge service={service} />
-              </span>
-            </Td>
-            <Td>
-              {service.deployedAt === null && service.lastOperation?.state === "failed" ? (
-                <span className="text-xs text-bad">last deployment failed</span>
-              ) : (
-                <SeenAge service={service} />
-              )}
-            </Td>
-            <Td className="text-soft max-sm:hidden">
-              <span className="inline-flex items-center gap-2 whitespace-nowrap">
-                {ENGINES[service.engine].label} {service.version}
-                {service.standIn && <Tag>local stand-in</Tag>}
-              </span>
-            </Td>
-          </Tr>
-        ))}
-      </tbody>
-    </Table>
+    <>
+      <Table label="Services">
+        <thead>
+          <tr>
+            <Th>Name</Th>
+            <Th>State</Th>
+            <Th>Observed</Th>
+            <Th className="max-sm:hidden">Engine</Th>
+          </tr>
+        </thead>
+        <tbody>
+          {shown.map((service) => (
+            <Tr key={service.id}>
+              <Td>
+                <span className="flex items-center gap-2.5">
+                  <EngineMark engine={service.engine} size="sm" />
+                  <Link to={paths.service} params={{ serviceId: service.id }} className={rowLinkClass}>
+                    {service.name}
+                  </Link>
+                </span>
+              </Td>
+              <Td>
+                <span className="relative z-10">
+                  <ServiceStateBadge service={service} />
+                </span>
+              </Td>
+              <Td>
+                {service.deployedAt === null && service.lastOperation?.state === "failed" ? (
+                  <span className="text-xs text-bad">last deployment failed</span>
+                ) : (
+                  <SeenAge service={service} />
+                )}
+              </Td>
+              <Td className="text-soft max-sm:hidden">
+                <span className="inline-flex items-center gap-2 whitespace-nowrap">
+                  {ENGINES[service.engine].label} {service.version}
+                  {service.standIn && <Tag>local stand-in</Tag>}
+                </span>
+              </Td>
+            </Tr>
+          ))}
+        </tbody>
+      </Table>
+      {more}
+    </>
   );
 }
 

@@ -7,6 +7,7 @@ import { lazy, Suspense } from "react";
 import { Page, PageTitle } from "../../components/page.tsx";
 import { SearchInput } from "../../components/search-input.tsx";
 import { LinkBadge } from "../../components/state-badge.tsx";
+import { useFirstRows } from "../../components/use-first-rows.tsx";
 import { useRight, useWorkspace } from "../../components/workspace.tsx";
 import { bytes } from "../../format.ts";
 import { paths } from "../../paths.ts";
@@ -75,44 +76,48 @@ export function ServersPage() {
 }
 
 function ServerTable({ servers }: { servers: readonly Server[] }) {
+  const { shown, more } = useFirstRows(servers);
   return (
-    <Table label="Servers">
-      <thead>
-        <tr>
-          <Th>Name</Th>
-          <Th>State</Th>
-          <Th>System</Th>
-          <Th>CPU and memory</Th>
-          <Th>Docker</Th>
-          <Th className="text-right">Services</Th>
-        </tr>
-      </thead>
-      <tbody>
-        {servers.map((server) => (
-          <Tr key={server.id}>
-            <Td>
-              <Link to={paths.server} params={{ serverId: server.id }} className={rowLinkClass}>
-                {server.name}
-              </Link>
-              {server.publicHost !== null && <p className="text-xs text-faint">{server.publicHost}</p>}
-            </Td>
-            <Td>
-              <LinkBadge link={server.link} lastSeenAt={server.lastSeenAt} />
-            </Td>
-            <Td className="text-soft whitespace-nowrap">
-              {server.facts === null ? "–" : `${server.facts.os}, ${server.facts.arch}`}
-            </Td>
-            <Td className="text-soft whitespace-nowrap tabular-nums">
-              {server.facts === null ? "–" : `${server.facts.cpus} CPU · ${bytes(server.facts.memoryBytes)}`}
-            </Td>
-            <Td className="text-soft whitespace-nowrap">
-              {server.facts?.dockerVersion ?? "–"}{" "}
-              {server.dockerOk === false && <Tag className="text-bad">not answering</Tag>}
-            </Td>
-            <Td className="text-right text-soft whitespace-nowrap tabular-nums">{server.serviceCount}</Td>
-          </Tr>
-        ))}
-      </tbody>
-    </Table>
+    <>
+      <Table label="Servers">
+        <thead>
+          <tr>
+            <Th>Name</Th>
+            <Th>State</Th>
+            <Th>System</Th>
+            <Th>CPU and memory</Th>
+            <Th>Docker</Th>
+            <Th className="text-right">Services</Th>
+          </tr>
+        </thead>
+        <tbody>
+          {shown.map((server) => (
+            <Tr key={server.id}>
+              <Td>
+                <Link to={paths.server} params={{ serverId: server.id }} className={rowLinkClass}>
+                  {server.name}
+                </Link>
+                {server.publicHost !== null && <p className="text-xs text-faint">{server.publicHost}</p>}
+              </Td>
+              <Td>
+                <LinkBadge link={server.link} lastSeenAt={server.lastSeenAt} />
+              </Td>
+              <Td className="text-soft whitespace-nowrap">
+                {server.facts === null ? "–" : `${server.facts.os}, ${server.facts.arch}`}
+              </Td>
+              <Td className="text-soft whitespace-nowrap tabular-nums">
+                {server.facts === null ? "–" : `${server.facts.cpus} CPU · ${bytes(server.facts.memoryBytes)}`}
+              </Td>
+              <Td className="text-soft whitespace-nowrap">
+                {server.facts?.dockerVersion ?? "–"}{" "}
+                {server.dockerOk === false && <Tag className="text-bad">not answering</Tag>}
+              </Td>
+              <Td className="text-right text-soft whitespace-nowrap tabular-nums">{server.serviceCount}</Td>
+            </Tr>
+          ))}
+        </tbody>
+      </Table>
+      {more}
+    </>
   );
 }

@@ -15,7 +15,8 @@ import { copyText } from "../../ui/copy.ts";
 import { Empty } from "../../ui/empty.tsx";
 import { Select } from "../../ui/field.tsx";
 import { Problem } from "../../ui/problem.tsx";
-import { type LogConnection, useServiceLogs } from "./use-service-logs.ts";
+import type { LogConnection } from "./log-stream.ts";
+import { useServiceLogs } from "./use-service-logs.ts";
 
 const TAILS = [100, 200, 500, 1000, 5000] as const;
 const TAIL_DEFAULT = 200;

@@ -1,5 +1,5 @@
 /** The Overview tab: what the database is, how it is reached, and before the first deployment how to get there. */
-import { isTerminal, type Service } from "@dflow/protocol";
+import { ENGINES, isTerminal, type Service } from "@dflow/protocol";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Play } from "lucide-react";
@@ -75,7 +75,9 @@ function FactsCard({ service }: { service: Service }) {
   return (
     <Card title="Facts">
       <Facts>
-        <Fact name="Engine">Postgres {service.version}</Fact>
+        <Fact name="Engine">
+          {ENGINES[service.engine].label} {service.version}
+        </Fact>
         <Fact name="Image">
           <span className="font-mono text-code">{service.image}</span>
           {service.standIn && (
