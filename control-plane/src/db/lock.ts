@@ -3,7 +3,7 @@ import { join } from "node:path";
 import BetterSqlite3 from "better-sqlite3";
 
 /** A process that was asked to stop may still be writing its last rows. */
-const WAIT_MS = 3_000;
+const WAIT_MS = 1_000;
 
 /** The lock is the operating system's, on a file of its own: it goes with the process, however that ends. */
 export function lockDataDir(dataDir: string, waitMs = WAIT_MS): () => void {

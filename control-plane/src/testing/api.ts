@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Operation, Problem, Role, Service } from "@dflow/protocol";
+import { hashPassword } from "better-auth/crypto";
 import { pino } from "pino";
 import { addApiKey } from "../api-keys/service.ts";
 import { type App, createApp } from "../app.ts";
@@ -65,6 +66,8 @@ export interface TestApi {
 }
 
 export const PASSWORD = "correct horse battery staple";
+/** Of PASSWORD: hashing is slow on purpose, and a file of tests needs it often. */
+const passwordHash = hashPassword(PASSWORD);
 
 export async function startApi(raw: unknown = {}, source: Partial<ConfigSource> = {}): Promise<TestApi> {
   const dataDir = mkdtempSync(join(tmpdir(), "dflow-api-"));
@@ -180,9 +183,9 @@ export async function startApi(raw: unknown = {}, source: Partial<ConfigSource> 
       return (await ask<Service>("GET", `/api/v1/services/${id}`, { as: world.keys.admin })).body;
     },
     async signedIn(workspaceId, role, email = `${role}@example.test`) {
-      const passwordHash = await people.hashPassword(PASSWORD);
+      const hash = await passwordHash;
       await db.transaction().execute(async (trx) => {
-        const userId = await people.add(trx, { email, name: role, passwordHash });
+        const userId = await people.add(trx, { email, name: role, passwordHash: hash });
         await trx
           .insertInto("member")
           .values({ workspace_id: workspaceId, user_id: userId, role, created_at: 1 })
