@@ -27,7 +27,6 @@ const shared = {
   target: "node24",
   // Lines and names stay as they are, so that a stack trace can be read without the source map too.
   minifySyntax: true,
-  sourcemap: true,
   legalComments: "none",
   logLevel: "warning",
   // CommonJS dependencies call require() for Node's own modules.

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } 
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { parseArgs } from "node:util";
+import { AGENT_NODE_FLAGS } from "./agent-flags.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
 const ADMIN_EMAIL = "admin@dflow.local";
@@ -86,8 +87,9 @@ function runningPid(name: ProcessName): number | undefined {
 }
 
 function start(name: ProcessName, args: string[]): void {
+  const nodeFlags = name === "agent" ? AGENT_NODE_FLAGS : [];
   const log = openSync(join(paths.logs, `${name}.log`), "a", 0o600);
-  const child = spawn(process.execPath, ["--enable-source-maps", join(ROOT, "dist", `${name}.mjs`), ...args], {
+  const child = spawn(process.execPath, [...nodeFlags, join(ROOT, "dist", `${name}.mjs`), ...args], {
     detached: true,
     stdio: ["ignore", log, log],
     cwd: home,

@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { ImageMap, Operation, Problem, Service } from "@dflow/protocol";
+import { AGENT_NODE_FLAGS } from "../../scripts/agent-flags.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 
@@ -138,8 +139,9 @@ export function createProcess(
       return child?.pid;
     },
     start() {
+      const nodeFlags = name === "agent" ? AGENT_NODE_FLAGS : [];
       const log = openSync(logPath, "a", 0o600);
-      child = spawn(process.execPath, ["--enable-source-maps", join(ROOT, `dist/${name}.mjs`), ...args], {
+      child = spawn(process.execPath, [...nodeFlags, join(ROOT, `dist/${name}.mjs`), ...args], {
         stdio: ["ignore", log, log],
         env: { ...process.env, ...environment },
         cwd: home,
