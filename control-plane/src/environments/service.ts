@@ -70,9 +70,13 @@ export async function deleteEnvironment(deps: RoomDeps, id: string, actor: Actor
   const row = await deps.db.transaction().execute(async (trx) => {
     const before = found(await findEnvironment(trx, id));
     if ((before.service_count ?? 0) > 0) {
-      throw new AppError("not_empty", `Environment ${before.name} still has ${before.service_count} services.`, {
-        hint: "Delete them first.",
-      });
+      throw new AppError(
+        "not_empty",
+        `Environment ${before.name} still has ${before.service_count} ${before.service_count === 1 ? "service" : "services"}.`,
+        {
+          hint: "Delete them first.",
+        },
+      );
     }
     await markEnvironmentDeleted(trx, id, deps.clock.now());
     await writeAudit(trx, deps, {

@@ -62,9 +62,13 @@ export async function deleteServer(deps: RoomDeps, id: string, actor: Actor): Pr
   const row = await deps.db.transaction().execute(async (trx) => {
     const before = found(await findServer(trx, id));
     if ((before.environment_count ?? 0) > 0) {
-      throw new AppError("not_empty", `Server ${before.name} still has ${before.environment_count} environments.`, {
-        hint: "Delete them first.",
-      });
+      throw new AppError(
+        "not_empty",
+        `Server ${before.name} still has ${before.environment_count} ${before.environment_count === 1 ? "environment" : "environments"}.`,
+        {
+          hint: "Delete them first.",
+        },
+      );
     }
     await markServerDeleted(trx, id, deps.clock.now());
     await writeAudit(trx, deps, {

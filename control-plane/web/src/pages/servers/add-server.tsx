@@ -24,7 +24,7 @@ import { useNow } from "../../use-now.ts";
 type Token = z.infer<typeof createdEnrolmentTokenSchema>;
 const TOKEN_FILE = "dflow-token";
 const DATA_DIR = "/var/lib/dflow-agent";
-const RUN_COMMAND = `agent run --data-dir ${DATA_DIR}`;
+const RUN_COMMAND = `./scripts/agent run --data-dir ${DATA_DIR}`;
 
 export function AddServerDialog({ onClose }: { onClose: () => void }) {
   const [token, setToken] = useState<Token>();
@@ -136,10 +136,10 @@ function Instructions({ token, onClose, onAgain }: InstructionsProps) {
           <CodeBlock label="token" text={token.token} />
           <Expiry expiresAt={token.expiresAt} />
         </Step>
-        <Step number={2} title="Enrol the agent">
+        <Step number={2} title="In a clone of dFlow on that server, enrol the agent">
           <CodeBlock
             label="enrol command"
-            text={`agent enrol --url ${token.controlPlaneUrl} --data-dir ${DATA_DIR} --token-file ${TOKEN_FILE}`}
+            text={`./scripts/agent enrol --url ${token.controlPlaneUrl} --data-dir ${DATA_DIR} --token-file ${TOKEN_FILE}`}
           />
         </Step>
         <Step number={3} title="Start it">
