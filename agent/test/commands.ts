@@ -1,7 +1,14 @@
 /** Commands as a control plane sends them. */
 import { randomUUIDv7 } from "node:crypto";
 import { readFileSync } from "node:fs";
-import type { Command, ServiceSpec } from "@dflow/protocol";
+import {
+  type Command,
+  ENGINES,
+  engineVersions,
+  type ImageMap,
+  imageMapSchema,
+  type ServiceSpec,
+} from "@dflow/protocol";
 
 export const newId = () => randomUUIDv7();
 
@@ -56,12 +63,11 @@ export function remove(
   return { kind: "delete", operationId: newId(), serviceId, generation, ...limits, deleteData };
 }
 
-/** The images of this machine: the map that test/images writes, or the official ones. */
+/** The image of a Postgres version: this machine's own where a map names one, else the official one. */
 export function imageOf(version: string): Pick<ServiceSpec, "image" | "standIn" | "version"> {
-  const path = "/tmp/dflow-image-map.json";
-  const map = JSON.parse(readFileSync(path, "utf8")) as Record<string, Record<string, { image: string }>>;
-  const image = map.postgres?.[version]?.image;
-  return image === undefined
-    ? { version, image: `postgres:${version}-trixie`, standIn: false }
-    : { version, image, standIn: true };
+  const path = process.env.DFLOW_TEST_IMAGE_MAP;
+  const map: ImageMap = path === undefined ? {} : imageMapSchema.parse(JSON.parse(readFileSync(path, "utf8")));
+  const found = engineVersions(ENGINES.postgres, map).find((one) => one.version === version);
+  if (found === undefined) throw new Error(`no image of Postgres ${version}`);
+  return found;
 }
