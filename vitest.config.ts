@@ -1,7 +1,7 @@
 /** Two kinds of test: `unit` (no Docker, parallel) and `e2e` (real Docker, databases and browser, one file after the other). */
 import { defineConfig } from "vitest/config";
 
-const END_TO_END = ["test/**/*.e2e.test.ts", "agent/**/*.docker.test.ts"];
+const END_TO_END = ["test/**/*.e2e.test.ts", "{agent,control-plane}/**/*.{docker,process}.test.ts"];
 
 export default defineConfig({
   test: {
@@ -17,6 +17,8 @@ export default defineConfig({
           ],
           exclude: ["**/node_modules/**", "dist/**", ...END_TO_END],
           sequence: { groupOrder: 0 },
+          // No module of ours keeps state (test/arch holds that), so files share what they import.
+          isolate: false,
           testTimeout: 15_000,
         },
       },

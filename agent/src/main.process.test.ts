@@ -10,7 +10,7 @@ let controlPlane: FakeControlPlane;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "dflow-main-"));
-  controlPlane = await startFakeControlPlane();
+  controlPlane = await startFakeControlPlane({ heartbeatMs: 500 });
 });
 afterAll(async () => {
   await controlPlane.stop();
@@ -73,4 +73,22 @@ test("enrols by a token from a file, connects, keeps a second agent off its fold
   const ended = await third.ended;
   expect(ended.code).toBe(0);
   expect(ended.stdout).toContain("databases keep running");
+});
+test("connects and says so when Docker does not answer", async () => {
+  const dataDir = join(folder, "data");
+  writeFileSync(join(dataDir, "config.json"), JSON.stringify({ dockerSocket: "/run/no-docker-here.sock" }));
+  controlPlane.frames.length = 0;
+  const agent = startAgent(["run", "--data-dir", dataDir]);
+  const auth = await controlPlane.until(() => controlPlane.frames.find((frame) => frame.type === "auth"));
+  expect(auth).toBeDefined();
+  expect(await controlPlane.until(() => controlPlane.frames.find((frame) => frame.type === "state"))).toMatchObject({
+    data: { full: true },
+  });
+  expect(await controlPlane.until(() => controlPlane.frames.find((frame) => frame.type === "heartbeat"))).toMatchObject(
+    {
+      data: { dockerOk: false, observedAgeMs: null },
+    },
+  );
+  agent.child.kill("SIGTERM");
+  expect((await agent.ended).stdout).toContain("Docker does not answer");
 });
