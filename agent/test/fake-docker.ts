@@ -224,7 +224,9 @@ export function createFakeDocker() {
     async setRestartPolicy(id, policy, signal) {
       await enter("setRestartPolicy", id, signal);
       const container = find(id);
-      if (container !== undefined) container.policy = policy;
+      if (container === undefined) return;
+      container.policy = policy;
+      publish(container, "update");
     },
     async runInside(id, _command, _user, signal): Promise<CommandOutcome | undefined> {
       await enter("runInside", id, signal);

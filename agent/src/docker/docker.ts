@@ -1,4 +1,4 @@
-/** The verbs we need of a container engine, in our words. All implementations pass docker.contract.ts. */
+/** The verbs we need of a container engine, in our words. Every implementation passes test/docker.contract.ts. */
 import type { Readable } from "node:stream";
 
 export type Labels = Record<string, string>;
