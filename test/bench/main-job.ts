@@ -85,7 +85,11 @@ async function measureBareDocker(): Promise<{ readyMs: number }> {
     const begun = performance.now();
     docker("run", "-d", "--name", name, "-e", "POSTGRES_PASSWORD=bench", clientImage());
     try {
-      await until("ready", () => tryDocker(["exec", name, "pg_isready", "-q", "-h", "127.0.0.1"]).code === 0, 60_000);
+      await until(
+        "ready",
+        async () => (await tryDocker(["exec", name, "pg_isready", "-q", "-h", "127.0.0.1"])).code === 0,
+        60_000,
+      );
       times.push(performance.now() - begun);
     } finally {
       docker("rm", "-f", "-v", name);

@@ -30,7 +30,7 @@ describe("kill -9 in the middle of a deploy", () => {
       1,
     );
     const { uri } = await product.call<Credentials>("GET", `/services/${service.id}/credentials`);
-    expect(psql(environmentId, uri, "select 1").output.trim()).toBe("1");
+    expect((await psql(environmentId, uri, "select 1")).output.trim()).toBe("1");
     await until("running", async () => (await product.service(service.id)).state === "running");
   }
 
@@ -82,7 +82,7 @@ describe("kill -9 in the middle of a deploy", () => {
     });
     expect(away.actions.restart).toMatchObject({ verdict: "refused", code: "server_unreachable" });
     const { uri } = await product.call<Credentials>("GET", `/services/${service.id}/credentials`);
-    expect(psql(environmentId, uri, "select 1").output.trim()).toBe("1");
+    expect((await psql(environmentId, uri, "select 1")).output.trim()).toBe("1");
     product.agent.start();
     await until("running", async () => (await product.service(service.id)).state === "running");
   });

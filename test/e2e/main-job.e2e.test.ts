@@ -60,16 +60,19 @@ describe("the life of a Postgres", () => {
     credentials = await product.call<Credentials>("GET", `/services/${service.id}/credentials`);
     expect(credentials).toMatchObject({ username: "postgres", host: "orders-db", port: 5432, database: "orders_db" });
     expect(credentials.password).toMatch(/^[A-Za-z0-9]{32}$/);
-    const asked = psql(environmentId, credentials.uri, "select version()");
+    const asked = await psql(environmentId, credentials.uri, "select version()");
     expect(asked.output).toMatch(/^PostgreSQL \d+/);
     expect(asked.code).toBe(0);
-    expect(psql(environmentId, credentials.uri, "create table kept (id int); insert into kept values (42)").code).toBe(
-      0,
+    const wrote = await psql(
+      environmentId,
+      credentials.uri,
+      "create table kept (id int); insert into kept values (42)",
     );
+    expect(wrote.code).toBe(0);
   });
 
-  it("refuses a wrong password over the network", () => {
-    const wrong = psql(environmentId, credentials.uri.replace(credentials.password, "x".repeat(32)), "select 1");
+  it("refuses a wrong password over the network", async () => {
+    const wrong = await psql(environmentId, credentials.uri.replace(credentials.password, "x".repeat(32)), "select 1");
     expect(wrong.code).not.toBe(0);
     expect(wrong.output).toContain("password authentication failed");
   });
@@ -78,7 +81,7 @@ describe("the life of a Postgres", () => {
     const otherId = await product.environment("staging");
     const other = await product.createService(otherId, "other-db");
     expect((await product.run(other.id, "deploy")).state).toBe("succeeded");
-    const byName = psql(otherId, credentials.uri, "select 1");
+    const byName = await psql(otherId, credentials.uri, "select 1");
     expect(byName.code).not.toBe(0);
     expect(byName.output).toMatch(/could not translate host name|Name or service not known/);
     const container = container0(service.id);
@@ -88,7 +91,7 @@ describe("the life of a Postgres", () => {
       "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}",
       container,
     ).trim();
-    const byAddress = psql(otherId, credentials.uri.replace("@orders-db:", `@${address}:`), "select 1");
+    const byAddress = await psql(otherId, credentials.uri.replace("@orders-db:", `@${address}:`), "select 1");
     expect(byAddress.code).not.toBe(0);
     expect(byAddress.output).toMatch(/timeout expired|unreachable|timed out/i);
   });
@@ -116,7 +119,7 @@ describe("the life of a Postgres", () => {
       if (error.name !== "AbortError") throw error;
     });
     await until("history", () => text.includes("database system is ready to accept connections"));
-    psql(environmentId, credentials.uri.replace(credentials.password, "wrong"), "select 1");
+    await psql(environmentId, credentials.uri.replace(credentials.password, "wrong"), "select 1");
     await until("a new line", () => /password authentication failed/.test(text), 10_000);
     abort.abort();
     await reading;
@@ -126,7 +129,7 @@ describe("the life of a Postgres", () => {
     const started = docker("inspect", "-f", "{{.State.StartedAt}}", container0(service.id));
     expect((await product.run(service.id, "restart")).state).toBe("succeeded");
     expect(docker("inspect", "-f", "{{.State.StartedAt}}", container0(service.id))).not.toBe(started);
-    expect(psql(environmentId, credentials.uri, "select id from kept").output.trim()).toBe("42");
+    expect((await psql(environmentId, credentials.uri, "select id from kept")).output.trim()).toBe("42");
   });
 
   it("stops, is seen stopped, and Restart starts it again", async () => {
@@ -135,14 +138,14 @@ describe("the life of a Postgres", () => {
     const again = await product.ask<Problem>("POST", `/services/${service.id}/stop`);
     expect(again).toMatchObject({ status: 409, body: { code: "already_stopped" } });
     expect((await product.run(service.id, "restart")).state).toBe("succeeded");
-    expect(psql(environmentId, credentials.uri, "select id from kept").output.trim()).toBe("42");
+    expect((await psql(environmentId, credentials.uri, "select id from kept")).output.trim()).toBe("42");
   });
 
   it("sees a container that was removed behind its back, and Restart makes it anew over its data", async () => {
     docker("rm", "-f", container0(service.id));
     await until("missing", async () => (await product.service(service.id)).state === "missing");
     expect((await product.run(service.id, "restart")).state).toBe("succeeded");
-    expect(psql(environmentId, credentials.uri, "select id from kept").output.trim()).toBe("42");
+    expect((await psql(environmentId, credentials.uri, "select id from kept")).output.trim()).toBe("42");
   });
 
   it("refuses a second operation while one is open, with its id", async () => {
@@ -170,7 +173,9 @@ describe("the life of a Postgres", () => {
     expect((await product.run(second.id, "deploy")).state).toBe("succeeded");
     const fresh = await product.call<Credentials>("GET", `/services/${second.id}/credentials`);
     expect(fresh.password).not.toBe(credentials.password);
-    expect(psql(environmentId, fresh.uri, "select id from kept").output).toContain('relation "kept" does not exist');
+    expect((await psql(environmentId, fresh.uri, "select id from kept")).output).toContain(
+      'relation "kept" does not exist',
+    );
     const { id } = await product.call<Operation>("DELETE", `/services/${second.id}?data=true&name=orders-db`);
     expect((await product.ended(id)).state).toBe("succeeded");
     const left = objectsOf(product.serverId);

@@ -31,7 +31,7 @@ describe("a pull", () => {
   });
   afterAll(async () => {
     await product?.stop();
-    for (const image of pulled) tryDocker(["rmi", "-f", image]);
+    for (const image of pulled) await tryDocker(["rmi", "-f", image]);
     await registry?.stop();
   });
 

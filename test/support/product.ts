@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { ImageMap, Operation, Problem, Service } from "@dflow/protocol";
 import { AGENT_NODE_FLAGS } from "../../scripts/agent-flags.ts";
+import { tryDocker as runDocker } from "./docker-engine.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 
@@ -69,14 +70,18 @@ export function docker(...args: string[]): string {
   return execFileSync("docker", args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], maxBuffer: 32 << 20 });
 }
 
-/** `docker …` with what it printed and its exit code, for what is expected to fail. */
-export function tryDocker(args: string[], input = ""): { code: number | null; output: string } {
-  const result = spawnSync("docker", args, { input, encoding: "utf8", timeout: 60_000 });
-  return { code: result.status, output: `${result.stdout}${result.stderr}` };
+/** `docker …` with what it printed and its exit code, for what is expected to fail. Never blocks this process. */
+export async function tryDocker(args: string[]): Promise<{ code: number | null; output: string }> {
+  const { code, stdout, stderr } = await runDocker(args);
+  return { code, output: `${stdout}${stderr}` };
 }
 
 /** psql in a container of its own on an environment's network. */
-export function psql(environmentId: string, uri: string, sql: string): { code: number | null; output: string } {
+export function psql(
+  environmentId: string,
+  uri: string,
+  sql: string,
+): Promise<{ code: number | null; output: string }> {
   return tryDocker([
     ...["run", "--rm", "--network", `dflow-env-${environmentId}`, "--entrypoint", "psql"],
     ...["-e", "PGCONNECT_TIMEOUT=5", clientImage(), "-X", "-A", "-t", "-w", "-c", sql, uri],
