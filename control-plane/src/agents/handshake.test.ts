@@ -2,7 +2,7 @@
 import { CLOSE } from "@dflow/protocol";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { authProblem, ownHosts } from "./handshake.ts";
-import { type FakeIdentity, newKey, openSocket } from "./testing/fake-agent.ts";
+import { FACTS, type FakeIdentity, newKey, openSocket } from "./testing/fake-agent.ts";
 import { createManualPlatform, type Harness, PRE_AUTH_MS, startHarness, until } from "./testing/harness.ts";
 
 let harness: Harness;
@@ -84,6 +84,21 @@ describe("the handshake", () => {
     const socket = await harness.open();
     socket.send({ type: "auth", data: { jws: recorded } });
     expect((await socket.ended).code).toBe(CLOSE.unauthenticated);
+  });
+
+  it("takes no message that reads as one server before its signature is checked and as another after", async () => {
+    const victim = await harness.enrolled("victim");
+    const socket = await harness.open();
+    const challenge = (await socket.next("challenge")).data;
+    const url = harness.socketUrl.replace("127.0.0.1", "localhost");
+    const agentNonce = "A".repeat(43);
+    const payload = { ...challenge, url, agentNonce, facts: FACTS };
+    // Read as base64url the text ends at its first "=", and names the sender; as it stands it names the victim.
+    const hidden = Buffer.from(JSON.stringify({ ...payload, agentId: agent.agentId })).toString("base64url");
+    const shown = JSON.stringify({ [`${hidden}=`]: 0, ...payload, agentId: victim.agentId }).replaceAll(".", "\\u002e");
+    socket.send({ type: "auth", data: { jws: await agent.key.signPlain(shown) } });
+    expect((await socket.ended).code).toBe(CLOSE.unauthenticated);
+    expect(harness.agents.link(victim.agentId).state).toBe("never_connected");
   });
 
   it("tells a removed server with 4403, at once when it is connected", async () => {

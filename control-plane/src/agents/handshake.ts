@@ -83,6 +83,9 @@ async function verified(deps: Pick<Deps, "db">, jws: string, challenge: Challeng
   if (server === undefined) throw unauthenticated("no such agent");
   const jwk = publicJwkSchema.parse(JSON.parse(server.agent_jwk));
   const payload = authPayloadSchema.parse(await attempt(() => verifyByKey(jws, jwk)));
+  // Until here the sender's word decided whose key to check with. RFC 7797 lets one text be two messages, so the name in
+  // the message that was signed has to be that very one: else an agent could take the session of any other server.
+  if (payload.agentId !== claimed.data.agentId) throw unauthenticated("signed for another agent");
   const problem = authProblem(payload, challenge, peer.hosts);
   if (problem !== undefined) throw unauthenticated(problem);
   // Only the holder of the key learns that it was removed: for all others "no such agent" and this look the same.

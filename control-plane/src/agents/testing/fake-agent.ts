@@ -1,5 +1,5 @@
 /** A scripted agent with real keys: it speaks the link's protocol frame by frame, rightly or wrongly as a test asks. */
-import { createHash, createHmac, randomBytes } from "node:crypto";
+import { createHash, createHmac, randomBytes, webcrypto } from "node:crypto";
 import {
   type AgentFacts,
   enrolmentMacInput,
@@ -42,6 +42,8 @@ export interface FakeKey {
   kid: string;
   jwk: JWK;
   sign(payload: unknown, header?: Record<string, unknown>): Promise<string>;
+  /** A compact JWS whose payload stands in it as it is (RFC 7797). */
+  signPlain(text: string): Promise<string>;
 }
 
 export async function newKey(): Promise<FakeKey> {
@@ -54,6 +56,11 @@ export async function newKey(): Promise<FakeKey> {
       new CompactSign(new TextEncoder().encode(JSON.stringify(payload)))
         .setProtectedHeader(header as { alg: string })
         .sign(privateKey),
+    async signPlain(text) {
+      const header = Buffer.from(JSON.stringify({ alg: "EdDSA", b64: false, crit: ["b64"] })).toString("base64url");
+      const signature = await webcrypto.subtle.sign("Ed25519", privateKey, Buffer.from(`${header}.${text}`));
+      return `${header}.${text}.${Buffer.from(signature).toString("base64url")}`;
+    },
   };
 }
 
