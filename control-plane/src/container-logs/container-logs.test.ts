@@ -140,3 +140,12 @@ test("what cannot be read is refused before a stream begins", async () => {
     expect([away.status, away.body.code]).toEqual([409, "server_unreachable"]);
   }
 });
+
+test("a time that no agent would take is refused: its frame would end the link of the whole server", async () => {
+  const since = `2026-01-01T00:00:00.${"0".repeat(40)}Z`;
+  for (const query of ["", "&follow=true"]) {
+    const { status, body } = await api.ask("GET", path(`?since=${since}${query}`), { as: world.keys.viewer });
+    expect([status, body.errors?.[0]?.field]).toEqual([400, "since"]);
+  }
+  expect(api.agents.logs).toEqual([]);
+});

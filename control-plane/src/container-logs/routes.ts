@@ -16,10 +16,12 @@ const cursor = z
   .string()
   .max(100)
   .regex(/^\d{4}-\d\d-\d\dT[0-9:.]+Z#\d+$/, "must be a cursor of this log");
+/** What `log_open` may carry: an agent ends the link over a frame that breaks the protocol. */
+const SINCE_MAX = 40;
 const query = z.object({
   follow: flag.optional().describe("Server-sent events; resumed by Last-Event-ID"),
   tail: z.coerce.number().int().min(0).max(TAIL_MAX).default(TAIL_DEFAULT).describe("Lines of history"),
-  since: z.iso.datetime().optional().describe("Only lines from this time on"),
+  since: z.iso.datetime().max(SINCE_MAX).optional().describe("Only lines from this time on"),
 });
 const logSchema = z.object({
   lines: ContainerLogLine.array(),
