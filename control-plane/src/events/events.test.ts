@@ -100,6 +100,16 @@ describe("the stream ends", () => {
     expect(await events.next()).toBe(undefined);
   });
 
+  test("for a reader who takes nothing, too", async () => {
+    await api.send("GET", `/api/v1/events?workspaceId=${world.workspaceId}`, { as: world.keys.viewer });
+    await expect.poll(() => api.deps.hub.subscriberCount()).toBe(1);
+    api.deps.hub.publish(world.workspaceId, { type: "server", id: world.serverId, revision: 1 });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await api.db.deleteFrom("api_key").where("name", "=", "viewer").execute();
+    api.platform.advance(30_000);
+    await expect.poll(() => api.deps.hub.subscriberCount()).toBe(0);
+  });
+
   test("when the key expires", async () => {
     const body = { name: "short", role: "viewer", expiresInDays: 1 };
     const path = `/api/v1/workspaces/${world.workspaceId}/api-keys`;
@@ -125,6 +135,16 @@ test("one caller has 200 streams, and gets a place back when one ends", async ()
   expect((await api.send("GET", path, { as: world.keys.admin })).status).toBe(200);
   await open[0]?.body?.cancel();
   await expect.poll(async () => (await api.send("GET", path, { as })).status).toBe(200);
+});
+
+test("asking for the headers only opens no stream", async () => {
+  const path = `/api/v1/events?workspaceId=${world.workspaceId}`;
+  const answer = await api.send("HEAD", path, { as: world.keys.viewer });
+  expect([answer.status, answer.headers.get("content-type")]).toEqual([200, "text/event-stream"]);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(api.deps.hub.subscriberCount()).toBe(0);
+  for (let n = 0; n < 201; n += 1) await api.send("HEAD", path, { as: world.keys.viewer });
+  expect((await api.send("GET", path, { as: world.keys.viewer })).status).toBe(200);
 });
 
 test("a comment every fifteen seconds keeps the connection", async () => {

@@ -35,59 +35,70 @@ export function eventStream(
   begin: () => (stream: EventStream) => Promise<void>,
 ): Response {
   const { principal, workspaceId, requestId } = c.var;
+  // Of a HEAD answer nobody reads the body, and nobody would tell us to stop writing it.
+  if (c.req.method === "HEAD") return c.body(null, 200, { "Content-Type": "text/event-stream" });
   const leave = deps.streams.open(principal.id);
   const work = begun(begin, leave);
   const ending = new AbortController();
   const end = () => ending.abort();
   // Nginx and its kind would otherwise hold events back until a buffer is full.
   c.header("X-Accel-Buffering", "no");
-  return streamSSE(
-    c,
-    async (sse) => {
-      const write = async (text: string): Promise<void> => {
-        await sse.write(text);
-      };
-      let pinging = false;
-      const ping = () => {
-        // A client that takes nothing gets no heap of comments.
-        if (pinging) return;
-        pinging = true;
-        void write(": keep-alive\n\n").finally(() => {
-          pinging = false;
-        });
-      };
-      const endsAt = principal.kind === "user" ? principal.sessionEndsAt : principal.endsAt;
-      const lastsMs = Math.min(Math.max(0, endsAt - deps.clock.now()), LONGEST_TIMER_MS);
+  return streamSSE(c, async (sse) => {
+    const write = async (text: string): Promise<void> => {
+      await sse.write(text);
+    };
+    /** A client that takes nothing holds up its own stream, never the end of it. */
+    const writeUntilEnd = (text: string): Promise<void> =>
+      new Promise((resolve) => {
+        const done = () => {
+          ending.signal.removeEventListener("abort", done);
+          resolve();
+        };
+        ending.signal.addEventListener("abort", done);
+        if (ending.signal.aborted) done();
+        void write(text).then(done);
+      });
+    let pinging = false;
+    const ping = () => {
+      // A client that takes nothing gets no heap of comments.
+      if (pinging) return;
+      pinging = true;
+      void write(": keep-alive\n\n").finally(() => {
+        pinging = false;
+      });
+    };
+    const endsAt = principal.kind === "user" ? principal.sessionEndsAt : principal.endsAt;
+    const lastsMs = Math.min(Math.max(0, endsAt - deps.clock.now()), LONGEST_TIMER_MS);
 
-      sse.onAbort(end);
-      deps.stopping.addEventListener("abort", end);
-      const stops = [
-        leave,
-        deps.access.watch(principal, workspaceId, end),
-        deps.timers.after(lastsMs, end),
-        deps.timers.every(KEEP_ALIVE_MS, ping),
-        () => deps.stopping.removeEventListener("abort", end),
-      ];
-      if (deps.stopping.aborted) end();
-      try {
-        // Says at once that the stream is open, before the first event.
-        await write(": open\n\n");
-        await work({
-          send: (...messages) =>
-            ending.signal.aborted ? Promise.resolve() : write(messages.map(messageText).join("")),
-          ended: ending.signal,
-          end,
-          last: (message) => write(messageText(message)),
-        });
-      } finally {
-        end();
-        for (const stop of stops) stop();
-      }
-    },
-    async (error) => {
+    sse.onAbort(end);
+    deps.stopping.addEventListener("abort", end);
+    const stops = [
+      leave,
+      deps.access.watch(principal, workspaceId, end),
+      deps.timers.after(lastsMs, end),
+      deps.timers.every(KEEP_ALIVE_MS, ping),
+      () => deps.stopping.removeEventListener("abort", end),
+    ];
+    if (deps.stopping.aborted) end();
+    try {
+      // Says at once that the stream is open, before the first event.
+      await writeUntilEnd(": open\n\n");
+      await work({
+        send: (...messages) =>
+          ending.signal.aborted ? Promise.resolve() : writeUntilEnd(messages.map(messageText).join("")),
+        ended: ending.signal,
+        end,
+        // Not waited for: whatever the client takes, the stream is over.
+        last: async (message) => void write(messageText(message)),
+      });
+    } catch (error) {
+      // Here and not in the framework, which would send the error's own text to the client.
       deps.log.error({ err: error, requestId }, "event stream failed");
-    },
-  );
+    } finally {
+      end();
+      for (const stop of stops) stop();
+    }
+  });
 }
 
 function begun<T>(begin: () => T, undo: () => void): T {

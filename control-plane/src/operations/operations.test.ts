@@ -115,6 +115,15 @@ describe("the log followed", () => {
     expect((await events.next())?.event).toBe("end");
   });
 
+  test("that breaks by a bug of ours ends without its text", async () => {
+    await write(0, "one");
+    await api.db.updateTable("operation_log").set({ level: "no such level" }).execute();
+    const answer = await api.send("GET", `/api/v1/operations/${operation.id}/log?follow=true`, {
+      as: world.keys.viewer,
+    });
+    expect(await answer.text()).toBe(": open\n\n");
+  });
+
   test("stops listening when the reader leaves", async () => {
     const events = await follow();
     await events.isQuiet();
