@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { performance } from "node:perf_hooks";
 import type { Operation } from "@dflow/protocol";
 import { chromium } from "playwright-core";
+import { CHROMIUM } from "../support/chromium.ts";
 import { clientImage, docker, type Product, startProduct, tryDocker, until } from "../support/product.ts";
 
 const DEPLOYS = 5;
@@ -161,10 +162,7 @@ async function measureStarts(on: Product): Promise<number> {
 
 /** What a browser with an empty cache receives until the list of applications is on the screen. */
 async function measureFirstLoad(on: Product): Promise<{ transferredKb: number; decodedKb: number }> {
-  const browser = await chromium.launch({
-    executablePath: "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-  });
+  const browser = await chromium.launch(CHROMIUM);
   try {
     const page = await browser.newPage();
     await page.goto(on.url);

@@ -2,12 +2,8 @@
 import type { Operation } from "@dflow/protocol";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { CHROMIUM } from "../support/chromium.ts";
 import { type Product, startProduct, until } from "../support/product.ts";
-
-const CHROMIUM_FLAGS = [
-  ...["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
-  ...["--disable-background-networking", "--disable-component-update", "--disable-sync"],
-];
 
 describe("the dashboard", () => {
   let product: Product;
@@ -18,7 +14,7 @@ describe("the dashboard", () => {
 
   beforeAll(async () => {
     product = await startProduct();
-    browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: CHROMIUM_FLAGS });
+    browser = await chromium.launch(CHROMIUM);
     context = await browser.newContext({ viewport: { width: 1440, height: 900 } });
     await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: product.url });
     page = await context.newPage();

@@ -121,13 +121,9 @@ export function freePort(): Promise<number> {
   });
 }
 
-export function createProcess(
-  name: string,
-  args: string[],
-  home: string,
-  environment: NodeJS.ProcessEnv = {},
-): Process {
-  const logPath = join(home, `${name}.log`);
+/** `name` is the bundle's; `logName` tells two processes of it apart. */
+export function createProcess(name: string, args: string[], home: string, logName: string = name): Process {
+  const logPath = join(home, `${logName}.log`);
   let child: ChildProcess | undefined;
   const gone = async (signal: NodeJS.Signals): Promise<void> => {
     const current = child;
@@ -148,7 +144,6 @@ export function createProcess(
       const log = openSync(logPath, "a", 0o600);
       child = spawn(process.execPath, [...nodeFlags, join(ROOT, `dist/${name}.mjs`), ...args], {
         stdio: ["ignore", log, log],
-        env: { ...process.env, ...environment },
         cwd: home,
       });
     },
