@@ -28,6 +28,8 @@ export const LINK_LIMITS = {
 
 const nonceSchema = z.string().regex(/^[A-Za-z0-9_-]{43}$/, "32 bytes, base64url");
 const msSchema = z.number().int().nonnegative();
+/** How long ago something was, in milliseconds. A century at most: older is nonsense that no date could hold. */
+const ageMsSchema = msSchema.max(100 * 366 * 24 * 3_600_000);
 
 // Handshake. Signed payloads are JWS (EdDSA) of the schemas below.
 
@@ -97,7 +99,7 @@ export type LogLevel = z.infer<typeof logLevelSchema>;
 
 export const LOG_LINE_MAX = 4096;
 export const logLineSchema = z.object({
-  ageMs: msSchema,
+  ageMs: ageMsSchema,
   level: logLevelSchema,
   text: z.string().max(LOG_LINE_MAX),
 });
@@ -122,8 +124,8 @@ export const resultSchema = z.object({
   failure: failureSchema.optional(),
   /** How many log lines the operation has in all, so that a missing one is noticed. */
   lineCount: z.number().int().nonnegative(),
-  startedAgeMs: msSchema.optional(),
-  endedAgeMs: msSchema,
+  startedAgeMs: ageMsSchema.optional(),
+  endedAgeMs: ageMsSchema,
   timings: timingsSchema.optional(),
 });
 export type Result = z.infer<typeof resultSchema>;
@@ -137,7 +139,7 @@ export const stateSchema = z.object({
         serviceId: idSchema,
         generation: z.number().int().nonnegative(),
         observation: observationSchema,
-        ageMs: msSchema,
+        ageMs: ageMsSchema,
       }),
     )
     .max(2000),
@@ -146,7 +148,7 @@ export type StateReport = z.infer<typeof stateSchema>;
 
 /** Sent from the work: `observedAgeMs` is the age of the last complete look at Docker, which confirms every reported state. */
 export const heartbeatSchema = z.object({
-  observedAgeMs: msSchema.nullable(),
+  observedAgeMs: ageMsSchema.nullable(),
   dockerOk: z.boolean(),
   running: z.array(z.object({ operationId: idSchema, step: z.string().max(100) })).max(500),
   streams: z.number().int().nonnegative(),

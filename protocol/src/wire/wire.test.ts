@@ -38,6 +38,21 @@ describe("log data", () => {
 });
 
 describe("frames", () => {
+  it("hold no age that a date could not", () => {
+    const beat = (observedAgeMs: number) => ({
+      ...{ type: "heartbeat", seq: 1, session: 1 },
+      data: { observedAgeMs, dockerOk: true, running: [], streams: 0, rssBytes: 1 },
+    });
+    const result = (endedAgeMs: number) => ({
+      ...{ type: "result", seq: 1, session: 1 },
+      data: { operationId: id, state: "succeeded", lineCount: 0, endedAgeMs },
+    });
+    for (const frame of [beat, result]) {
+      expect(toControlPlaneSchema.safeParse(frame(50 * 366 * 24 * 3_600_000)).success).toBe(true);
+      expect(toControlPlaneSchema.safeParse(frame(Number.MAX_SAFE_INTEGER)).success).toBe(false);
+    }
+  });
+
   it("are refused when the type is unknown or a counter is missing", () => {
     expect(toAgentSchema.safeParse({ type: "format_disk", seq: 1, session: 1, data: {} }).success).toBe(false);
     expect(toAgentSchema.safeParse({ type: "cancel", session: 1, data: { operationId: id } }).success).toBe(false);
