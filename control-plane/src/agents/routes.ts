@@ -4,6 +4,7 @@ import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { z } from "zod";
 import type { Deps } from "../deps.ts";
+import { limitedAddress } from "../http/client-address.ts";
 import type { ApiEnv } from "../http/context.ts";
 import { problemResponse } from "../http/problem.ts";
 import { createRateLimiter } from "../http/rate-limit.ts";
@@ -30,12 +31,12 @@ export function enrolmentRoutes(deps: EnrolDeps & Pick<Deps, "log">): Hono<ApiEn
     },
   });
   routes.post(NONCE_PATH, limited, async (c) => {
-    perAddress.take(c.var.clientAddress);
+    perAddress.take(limitedAddress(c.var.clientAddress));
     const { tokenId } = await readBody(c, nonceRequestSchema);
     return answer(c, { nonce: nonces.issue(tokenId) });
   });
   routes.post(ENROL_PATH, limited, async (c) => {
-    perAddress.take(c.var.clientAddress);
+    perAddress.take(limitedAddress(c.var.clientAddress));
     const { jws } = await readBody(c, enrolRequestSchema);
     return answer(c, { jws: await enrol(deps, nonces, jws, c.var.clientAddress) });
   });

@@ -4,6 +4,7 @@ import { betterAuth } from "better-auth";
 import { isAPIError } from "better-auth/api";
 import type { Db, Trx } from "../db/database.ts";
 import type { Deps } from "../deps.ts";
+import { createPasswordGuesses } from "./password-guesses.ts";
 import type { Principal } from "./principal.ts";
 
 export type PeopleDeps = Pick<Deps, "config" | "db" | "random" | "clock" | "sessionSecret">;
@@ -32,8 +33,8 @@ export interface People {
   /** Removes the rows of sessions that have ended by time. */
   forgetEndedSessions(): Promise<void>;
   hashPassword(password: string): Promise<string>;
-  /** Throws `unauthenticated` when it is not this user's. */
-  checkPassword(userId: string, password: string): Promise<void>;
+  /** Throws `unauthenticated` when it is not this user's; guesses count as those at sign-in do. */
+  checkPassword(user: { id: string; email: string }, password: string, address: string): Promise<void>;
   /** Adds the user and their password in the caller's transaction. Throws `name_taken` for a known address. */
   add(trx: Trx, person: NewPerson): Promise<string>;
 }
@@ -45,8 +46,11 @@ const ADDRESS_HEADER = "x-dflow-client-address";
 
 export function createPeople(deps: PeopleDeps): People {
   const auth = createBetterAuth(deps);
+  const guesses = createPasswordGuesses(deps.clock);
   return {
-    async signIn(email, password, { headers, address }) {
+    async signIn(given, password, { headers, address }) {
+      const email = given.toLowerCase();
+      const right = guesses.take(email, address);
       const inner = new Headers({ [ADDRESS_HEADER]: address });
       const agent = headers.get("user-agent");
       if (agent !== null) inner.set("user-agent", agent.slice(0, 300));
@@ -56,6 +60,7 @@ export function createPeople(deps: PeopleDeps): People {
           headers: inner,
           returnHeaders: true,
         });
+        right();
         const { id, name } = response.user;
         return { user: { id, email: response.user.email, name }, cookies: set.getSetCookie() };
       } catch (error) {
@@ -95,18 +100,20 @@ export function createPeople(deps: PeopleDeps): People {
       const context = await auth.$context;
       return context.password.hash(password);
     },
-    async checkPassword(userId, password) {
+    async checkPassword({ id, email }, password, address) {
+      const right = guesses.take(email, address);
       const account = await deps.db
         .selectFrom("account")
         .select("password")
-        .where("userId", "=", userId)
+        .where("userId", "=", id)
         .where("providerId", "=", "credential")
         .executeTakeFirst();
       const context = await auth.$context;
-      const right = account?.password != null && (await context.password.verify({ hash: account.password, password }));
-      if (!right) {
+      const fits = account?.password != null && (await context.password.verify({ hash: account.password, password }));
+      if (!fits) {
         throw new AppError("unauthenticated", "There is an account with this address; its password is another one.");
       }
+      right();
     },
     async add(trx, person) {
       const email = person.email.toLowerCase();

@@ -38,3 +38,12 @@ function hostRange(entry: string): [ipaddr.IPv4 | ipaddr.IPv6, number] {
   const address = ipaddr.process(entry);
   return [address, address.kind() === "ipv4" ? 32 : 128];
 }
+
+/** What a limit counts as one: an IPv4 address, or the /64 out of which one IPv6 customer takes any address. */
+export function limitedAddress(address: string): string {
+  if (!ipaddr.IPv6.isValid(address)) return address;
+  return `${ipaddr.IPv6.parse(address)
+    .parts.slice(0, 4)
+    .map((part) => part.toString(16))
+    .join(":")}::/64`;
+}

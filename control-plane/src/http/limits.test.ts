@@ -136,6 +136,29 @@ describe("rates", () => {
     expect((await api.ask("GET", "/api/v1/engines", { as })).status).toBe(200);
   });
 
+  test("an IPv6 network of one customer is limited as one address", async () => {
+    const ask = (address: string) => api.send("POST", "/api/v1/invitations/accept", { body: {}, address });
+    const body = { email: "nobody@example.test", password: "x" };
+    const signIn = (address: string) => api.send("POST", "/api/auth/sign-in/email", { body, address });
+    for (let n = 1; n <= 10; n += 1) expect((await signIn(`2001:db8:1:2::${n}`)).status).toBe(401);
+    expect((await signIn("2001:db8:1:2:ffff::1")).status).toBe(429);
+    expect((await signIn("2001:db8:1:3::1")).status).toBe(401);
+    for (let n = 0; n < 3_000; n += 1) await ask(`2001:db8:7:7::${n.toString(16)}`);
+    expect((await ask("2001:db8:7:7:1::1")).status).toBe(429);
+  });
+
+  test("the API's document is put together once, not for everybody who asks", async () => {
+    const { hono } = api.app;
+    const make = hono.getOpenAPI31Document;
+    let made = 0;
+    hono.getOpenAPI31Document = (...given) => {
+      made += 1;
+      return make(...given);
+    };
+    for (let n = 0; n < 3; n += 1) expect((await api.ask("GET", "/api/v1/openapi.json")).status).toBe(200);
+    expect(made).toBe(1);
+  });
+
   test("an address without any right is limited too", async () => {
     for (let n = 0; n < 3_000; n += 1) await api.send("GET", "/api/v1/me", { address: "203.0.113.9" });
     expect((await api.ask("GET", "/api/v1/me", { address: "203.0.113.9" })).status).toBe(429);

@@ -3,7 +3,7 @@ import { AppError } from "@dflow/protocol";
 import { bodyLimit } from "hono/body-limit";
 import { createMiddleware } from "hono/factory";
 import type { Deps } from "../deps.ts";
-import { clientAddress } from "./client-address.ts";
+import { clientAddress, limitedAddress } from "./client-address.ts";
 import type { ApiEnv } from "./context.ts";
 import { createRateLimiter } from "./rate-limit.ts";
 
@@ -85,7 +85,7 @@ export const limitBody = bodyLimit({
 export function limitRatePerAddress({ clock }: Pick<Deps, "clock">) {
   const limiter = createRateLimiter(PER_ADDRESS, clock);
   return createMiddleware<ApiEnv>(async (c, next) => {
-    limiter.take(c.var.clientAddress);
+    limiter.take(limitedAddress(c.var.clientAddress));
     await next();
   });
 }

@@ -5,6 +5,7 @@ import { z } from "zod";
 import type { People } from "../auth/people.ts";
 import { actorOf } from "../auth/principal.ts";
 import type { RoomDeps } from "../deps.ts";
+import { limitedAddress } from "../http/client-address.ts";
 import { AcceptInvitation, CreatedInvitation, CreateInvitation, Invitations } from "../http/components.ts";
 import { createRateLimiter } from "../http/rate-limit.ts";
 import {
@@ -94,7 +95,7 @@ export function createInvitationRoutes(deps: RoomDeps, people: People): ApiRoute
       },
     }),
     async (c) => {
-      acceptances.take(c.var.clientAddress);
+      acceptances.take(limitedAddress(c.var.clientAddress));
       return c.json(
         await acceptInvitation(deps, people, { ...c.req.valid("json"), address: c.var.clientAddress }),
         200,

@@ -84,7 +84,10 @@ export async function acceptInvitation(deps: RoomDeps, people: People, acceptanc
     .select(["id", "name"])
     .where("email", "=", invitation.email)
     .executeTakeFirst();
-  if (known !== undefined) await people.checkPassword(known.id, acceptance.password);
+  if (known !== undefined) {
+    const user = { id: known.id, email: invitation.email };
+    await people.checkPassword(user, acceptance.password, acceptance.address);
+  }
   const passwordHash = known === undefined ? await people.hashPassword(acceptance.password) : undefined;
 
   const userId = await deps.db.transaction().execute(async (trx) => {

@@ -58,6 +58,16 @@ describe("an invitation", () => {
     expect(me.body.workspaces.map((workspace) => workspace.name).sort()).toEqual(["main", "other"]);
   });
 
+  test("is no way round the limit on guessing somebody's password", async () => {
+    const other = await api.world("other");
+    await api.signedIn(other.workspaceId, "owner", "old@example.test");
+    const { token } = (await invite("old@example.test", "viewer")).body;
+    for (let n = 0; n < 10; n += 1) expect((await accept(token, `guess ${n} of many`)).status).toBe(401);
+    expect((await accept(token, "one guess too many")).status).toBe(429);
+    const body = { email: "old@example.test", password: PASSWORD };
+    expect((await api.send("POST", "/api/auth/sign-in/email", { body })).status).toBe(429);
+  });
+
   test("that is wrong, revoked or too old is refused in the same words", async () => {
     const revoked = (await invite("a@example.test", "viewer")).body;
     await api.send("DELETE", `/api/v1/invitations/${revoked.id}`, { as: world.keys.admin });
