@@ -6,7 +6,8 @@ import { performance } from "node:perf_hooks";
 import type { Operation } from "@dflow/protocol";
 import { chromium } from "playwright-core";
 import { CHROMIUM } from "../support/chromium.ts";
-import { clientImage, docker, type Product, startProduct, tryDocker, until } from "../support/product.ts";
+import { clientImage, docker, type Product, startProduct, tryDocker } from "../support/product.ts";
+import { until } from "../support/until.ts";
 
 const DEPLOYS = 5;
 const STARTS = 10;

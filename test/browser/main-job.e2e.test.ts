@@ -3,7 +3,8 @@ import type { Operation } from "@dflow/protocol";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CHROMIUM } from "../support/chromium.ts";
-import { type Product, startProduct, until } from "../support/product.ts";
+import { type Product, startProduct } from "../support/product.ts";
+import { until } from "../support/until.ts";
 
 describe("the dashboard", () => {
   let product: Product;

@@ -1,7 +1,8 @@
 /** kill -9 of either process in the middle of a deploy: it ends once and truthfully, and nothing is lost. */
 import type { Credentials, Operation, Service } from "@dflow/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { objectsOf, type Product, psql, startProduct, until } from "../support/product.ts";
+import { objectsOf, type Product, psql, startProduct } from "../support/product.ts";
+import { until } from "../support/until.ts";
 
 describe("kill -9 in the middle of a deploy", () => {
   let product: Product;

@@ -1,7 +1,8 @@
 /** Deploys that fail: said so, with the cause and the container's last lines, Deploy stays, and nothing is left in Docker. */
 import type { Operation, Problem } from "@dflow/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { objectsOf, type Product, startProduct, until } from "../support/product.ts";
+import { objectsOf, type Product, startProduct } from "../support/product.ts";
+import { until } from "../support/until.ts";
 
 describe("a deploy that fails", () => {
   let product: Product;

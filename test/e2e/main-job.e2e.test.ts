@@ -1,7 +1,8 @@
 /** The main job against real Docker and real Postgres: create, deploy, use, restart, stop, delete. */
 import type { Credentials, Operation, Problem, Service } from "@dflow/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { docker, objectsOf, type Product, psql, startProduct, until } from "../support/product.ts";
+import { docker, objectsOf, type Product, psql, startProduct } from "../support/product.ts";
+import { until } from "../support/until.ts";
 
 describe("the life of a Postgres", () => {
   let product: Product;

@@ -3,7 +3,8 @@ import { chmod, readFile, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, describe, expect, it } from "vitest";
-import { createSandbox, docker, tryDocker, until } from "../support/docker-engine.ts";
+import { createSandbox, docker, tryDocker } from "../support/docker-engine.ts";
+import { until } from "../support/until.ts";
 
 const initLine = "PostgreSQL init process complete; ready for start up.";
 const tools =

@@ -42,16 +42,6 @@ export async function docker(args: readonly string[], options: CommandOptions = 
   return result.stdout.trimEnd();
 }
 
-/** Asks again until the answer is yes; names what it waited for when it never was. */
-export async function until(what: string, isTrue: () => Promise<boolean>, deadlineMs = 30_000): Promise<void> {
-  const end = performance.now() + deadlineMs;
-  while (!(await isTrue())) {
-    if (performance.now() > end) throw new Error(`waited ${deadlineMs} ms in vain until ${what}`);
-    // Each question is a process inside a container; asking more often slows down what is waited for.
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-}
-
 export interface Sandbox {
   /** `docker run --detach` with the sandbox's label; returns the container's id. */
   run(args: readonly string[], options?: CommandOptions): Promise<string>;

@@ -7,6 +7,7 @@ import { join, resolve } from "node:path";
 import type { ImageMap, Operation, Problem, Service } from "@dflow/protocol";
 import { AGENT_NODE_FLAGS } from "../../scripts/agent-flags.ts";
 import { tryDocker as runDocker } from "./docker-engine.ts";
+import { until } from "./until.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 
@@ -91,21 +92,6 @@ export function psql(
 export function clientImage(): string {
   const versions = imageMap().postgres ?? {};
   return versions["18"]?.image ?? versions["17"]?.image ?? "postgres:18-trixie";
-}
-
-export async function until<T>(
-  what: string,
-  look: () => Promise<T | undefined | false> | T | undefined | false,
-  timeoutMs = 30_000,
-): Promise<T> {
-  const end = performance.now() + timeoutMs;
-  for (;;) {
-    const found = await look();
-    if (found !== undefined && found !== false) return found;
-    if (performance.now() > end) throw new Error(`${what}: not within ${timeoutMs} ms`);
-    // Slow enough to stay under the API's own rate limit for minutes on end.
-    await new Promise((done) => setTimeout(done, 150));
-  }
 }
 
 export function freePort(): Promise<number> {
