@@ -127,6 +127,65 @@ describe("a command", () => {
     expect(commandOf(await second.next("command"))).toMatchObject({ operationId: id, startWithinMs: 0 });
   });
 
+  it("whose server is gone for good ends as unknown, and stays so when the server is back after all", async () => {
+    const other = await harness.makeService(agent.agentId, "other");
+    const accepted = await harness.makeOperation(serviceId);
+    const unheard = await harness.makeOperation(other);
+    const socket = await harness.connect(agent);
+    await socket.next("command");
+    await socket.next("command");
+    accept(socket, accepted);
+    await reaches(accepted, "running");
+    socket.cut();
+    await until(() => harness.agents.link(agent.agentId).state === "unreachable");
+    platform.advance(50 * 60_000);
+    await settled();
+    expect([await stateOf(accepted), await stateOf(unheard)]).toEqual(["running", "sent"]);
+    platform.advance(20 * 60_000);
+    await reaches(accepted, "unknown");
+    await reaches(unheard, "unknown");
+    expect(await harness.operation(accepted)).toMatchObject({ error: expect.stringContaining("outcome_unknown") });
+    expect(await harness.outbox()).toEqual([]);
+    const back = await harness.connect(agent);
+    back.send(result(accepted));
+    await back.next("result_ack");
+    expect(await stateOf(accepted)).toBe("unknown");
+  });
+
+  it("that runs is left to its agent as long as that is there, however long it takes", async () => {
+    const id = await harness.makeOperation(serviceId);
+    const socket = await harness.connect(agent);
+    await socket.next("command");
+    accept(socket, id);
+    await reaches(id, "running");
+    for (let beats = 0; beats < 300; beats += 1) {
+      socket.send(beat([id]));
+      await socket.next("heartbeat_ack");
+      platform.advance(20_000);
+    }
+    await settled();
+    expect(await stateOf(id)).toBe("running");
+  });
+
+  it("waits for agents to return after the control plane was away for long itself", async () => {
+    const id = await harness.makeOperation(serviceId);
+    const socket = await harness.connect(agent);
+    await socket.next("command");
+    accept(socket, id);
+    await reaches(id, "running");
+    socket.cut();
+    await until(() => harness.agents.link(agent.agentId).state === "unreachable");
+    await harness.db.updateTable("operation").set({ created_at: 1, sent_at: 1, start_before: 2 }).execute();
+    await harness.db.updateTable("server").set({ last_seen_at: 3 }).execute();
+    await harness.restart();
+    platform.advance(50 * 60_000);
+    await settled();
+    expect(await stateOf(id)).toBe("running");
+    const back = await harness.connect(agent);
+    back.send(result(id));
+    await reaches(id, "succeeded");
+  });
+
   it("fails with the agent's words when it is rejected, and lets the next one go", async () => {
     const id = await harness.makeOperation(serviceId);
     const socket = await harness.connect(agent);

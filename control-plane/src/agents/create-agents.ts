@@ -10,6 +10,7 @@ import { type Connection, createConnection } from "./connection.ts";
 import { type Authenticated, ownHosts } from "./handshake.ts";
 import { createLogHints } from "./hints.ts";
 import { createLinks } from "./links.ts";
+import { endLost } from "./lost-operations.ts";
 import { expireWaiting } from "./outbox.ts";
 import { enrolmentRoutes } from "./routes.ts";
 import { createSession, type Session, type SessionSocket } from "./session.ts";
@@ -24,7 +25,7 @@ export interface AgentsSide extends Agents {
   stop(): Promise<void>;
 }
 
-/** How often operations are looked for that waited too long for a server that is away. */
+/** How often operations are looked for that have waited too long for a server that is away. */
 const EXPIRY_INTERVAL_MS = 5_000;
 
 interface Live {
@@ -112,8 +113,13 @@ export function createAgents(deps: Deps): AgentsSide {
     attach: sockets.attach,
     async start() {
       await links.start();
+      const upSinceMs = deps.clock.monotonicMs();
+      const expire = async (): Promise<void> => {
+        await expireWaiting(deps);
+        await endLost(deps, links, upSinceMs);
+      };
       cancelExpiry = timers.every(EXPIRY_INTERVAL_MS, () => {
-        expiring = expireWaiting(deps).catch((err: unknown) => log.error({ err }, "expire what waited too long"));
+        expiring = expire().catch((err: unknown) => log.error({ err }, "end what waited too long"));
       });
     },
     async stop() {
