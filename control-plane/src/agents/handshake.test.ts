@@ -1,4 +1,5 @@
 /** Who gets a session and who does not, over real sockets. */
+import { connect } from "node:net";
 import { CLOSE } from "@dflow/protocol";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { authProblem, ownHosts } from "./handshake.ts";
@@ -121,6 +122,14 @@ describe("the handshake", () => {
     expect((await socket.ended).code).toBe(CLOSE.unauthenticated);
   });
 
+  it("is not kept from an agent by sockets that prove nothing", async () => {
+    const silent = [];
+    for (let n = 0; n < 256; n += 1) silent.push(await harness.open());
+    await harness.connect(agent);
+    expect(link().state).toBe("online");
+    expect((await silent[0]?.ended)?.code).toBe(CLOSE.goingAway);
+  });
+
   it("takes no other frame before it", async () => {
     const socket = await harness.open();
     socket.send({ type: "state", data: { full: true, services: [] } });
@@ -140,6 +149,17 @@ describe("the handshake", () => {
     await expect(openSocket(harness.socketUrl, "other.1")).rejects.toThrow("400");
     await expect(openSocket(harness.socketUrl.replace("/v1", "/v2"))).rejects.toThrow("404");
   });
+});
+
+it("lets go of a refused connection even when its peer does not", async () => {
+  const { port } = new URL(harness.baseUrl);
+  const peer = connect({ port: Number(port), host: "127.0.0.1", allowHalfOpen: true });
+  peer.on("error", () => undefined);
+  peer.write("GET /elsewhere HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  const answer = await new Promise<string>((resolve) => peer.once("data", (data) => resolve(String(data))));
+  expect(answer).toContain("404");
+  await until(async () => (await harness.connections()) === 0);
+  peer.destroy();
 });
 
 describe("ownHosts", () => {

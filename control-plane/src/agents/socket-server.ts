@@ -3,6 +3,7 @@ import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
 import { AGENT_SOCKET_PATH, CLOSE, LINK_LIMITS, SUBPROTOCOL } from "@dflow/protocol";
 import { type WebSocket, WebSocketServer } from "ws";
+import { limitedAddress } from "../http/client-address.ts";
 import type { Timers } from "../platform.ts";
 import type { Wire } from "./connection.ts";
 
@@ -16,6 +17,8 @@ const CLOSE_TIMEOUT_MS = 2_000;
 /** What a socket's owner does with what comes in. */
 export interface WireReader {
   readonly authenticated: boolean;
+  /** Where it comes from. */
+  readonly address: string;
   receiveText(text: string): void;
   receiveBinary(bytes: Uint8Array): void;
   wireClosed(): void;
@@ -42,7 +45,19 @@ export function createSocketServer(
   const attached: Server[] = [];
   let stopped = false;
 
+  /** Over the bound the oldest socket of whoever holds most goes. Refusing instead would let one address keep all agents out. */
+  const makeRoom = (): void => {
+    const silent = [...readers].filter((reader) => !reader.authenticated);
+    if (silent.length < UNAUTHENTICATED_MAX) return;
+    const holders = [...Map.groupBy(silent, (reader) => limitedAddress(reader.address)).values()];
+    const [oldest] = holders.sort((a, b) => b.length - a.length)[0] ?? [];
+    if (oldest === undefined) return;
+    readers.delete(oldest);
+    oldest.close(CLOSE.goingAway, "too many handshakes at once");
+  };
+
   const accept = (socket: WebSocket, request: IncomingMessage): void => {
+    makeRoom();
     const reader = onSocket(wireOf(socket, timers), request);
     readers.add(reader);
     boundBeforeAuth(request, reader);
@@ -63,6 +78,8 @@ export function createSocketServer(
     const refusal = refusalOf(request);
     if (refusal !== undefined) {
       socket.on("error", () => socket.destroy());
+      // The HTTP server has let go of it with its deadlines: a peer that never closes would keep it for ever.
+      socket.once("finish", () => socket.destroy());
       socket.end(`HTTP/1.1 ${refusal}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
       return;
     }
@@ -73,8 +90,7 @@ export function createSocketServer(
     if (request.url?.split("?")[0] !== AGENT_SOCKET_PATH) return "404 Not Found";
     const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim());
     if (!offered.includes(SUBPROTOCOL)) return "400 Bad Request";
-    const unauthenticated = [...readers].filter((reader) => !reader.authenticated).length;
-    if (stopped || unauthenticated >= UNAUTHENTICATED_MAX) return "503 Service Unavailable\r\nRetry-After: 5";
+    if (stopped) return "503 Service Unavailable\r\nRetry-After: 5";
     return undefined;
   };
 

@@ -82,7 +82,11 @@ export async function startHarness(options: HarnessOptions = {}) {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     };
-    return { agents, port: (server.address() as AddressInfo).port, stop };
+    const connections = () =>
+      new Promise<number>((resolve, reject) =>
+        server.getConnections((error, count) => (error === null ? resolve(count) : reject(error))),
+      );
+    return { agents, port: (server.address() as AddressInfo).port, stop, connections };
   };
   let running = await startAgents();
 
@@ -97,6 +101,9 @@ export async function startHarness(options: HarnessOptions = {}) {
     baseUrl: `http://127.0.0.1:${running.port}`,
     socketUrl: `ws://127.0.0.1:${running.port}/agent/v1`,
     controlPlaneId: deps.signer.controlPlaneId,
+
+    /** How many TCP connections the listener holds. */
+    connections: () => running.connections(),
 
     /** Ends this control plane and starts another on the same rows and port. */
     async restart(): Promise<void> {
