@@ -27,8 +27,9 @@ class FakeSocket implements Socket {
   constructor(events: SocketEvents) {
     this.events = events;
   }
-  sendText(text: string) {
+  sendText(text: string, onSent: () => void) {
     this.sent.push(JSON.parse(text));
+    this.#onSent.push(onSent);
   }
   sendBytes(bytes: Uint8Array, onSent: () => void) {
     this.bulk.push(bytes);
@@ -348,4 +349,18 @@ test("never has two sockets and never stands without a timer, whatever happens i
     }),
     { numRuns: 60 },
   );
+});
+
+test("lets bulk go on when it was control frames that filled the socket", async () => {
+  connection.start();
+  const socket = await becomeReady();
+  connection.send(BEAT);
+  socket.buffered = 300 * 1024;
+  const bulk = connection.sendBulk(new Uint8Array(10), new AbortController().signal);
+  await clock.advance(0);
+  expect(socket.bulk).toHaveLength(0);
+  socket.drain();
+  await clock.advance(0);
+  expect(socket.bulk).toHaveLength(1);
+  await bulk;
 });

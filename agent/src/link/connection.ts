@@ -202,7 +202,13 @@ export function createConnection(deps: ConnectionDeps, events: ConnectionEvents)
     attempt.lastSeqOut += 1;
     attempt.socket.sendText(
       JSON.stringify({ ...frame, seq: attempt.lastSeqOut, session: attempt.session?.number ?? 0 }),
+      wakeBulk,
     );
+  };
+
+  /** Whatever left, there is room again. */
+  const wakeBulk = () => {
+    for (const wake of [...bulkWaiters]) wake();
   };
 
   /** The other side is told why; what it does about it does not matter to us. */
@@ -234,7 +240,7 @@ export function createConnection(deps: ConnectionDeps, events: ConnectionEvents)
       attempt.session === undefined ? "connection failed" : "connection lost",
     );
     enter("waiting", delayMs, connect);
-    for (const wake of [...bulkWaiters]) wake();
+    wakeBulk();
     if (attempt.session !== undefined) events.lost();
   };
 
@@ -253,7 +259,7 @@ export function createConnection(deps: ConnectionDeps, events: ConnectionEvents)
       attempt.socket.close(CLOSE.goingAway, "the agent stops");
       const { socket } = attempt;
       clock.after(CLOSING_MS, () => socket.terminate());
-      for (const wake of [...bulkWaiters]) wake();
+      wakeBulk();
       if (attempt.session !== undefined) events.lost();
     },
     phase: () => phase,
@@ -271,9 +277,7 @@ export function createConnection(deps: ConnectionDeps, events: ConnectionEvents)
         if (attempt.socket.bufferedBytes() <= BULK_HIGH_WATER_BYTES) break;
         await nextSent(bulkWaiters, signal);
       }
-      attempt.socket.sendBytes(bytes, () => {
-        for (const wake of [...bulkWaiters]) wake();
-      });
+      attempt.socket.sendBytes(bytes, wakeBulk);
     },
   };
 }

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { OutgoingToControlPlane } from "@dflow/protocol";
+import { LINK_LIMITS, type OutgoingToControlPlane } from "@dflow/protocol";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { newId } from "../../test/commands.ts";
 import { createFakeClock } from "../../test/fake-clock.ts";
@@ -107,5 +107,45 @@ test("answers a command that comes again after its end with the result, even lon
   journal.compact();
   sent = [];
   delivery.resend(operationId);
+  expect(shape()).toEqual(["result"]);
+});
+
+test("keeps a frame under its limit in bytes, whatever language the lines are in", () => {
+  write(60, "日本語".repeat(1_300));
+  const sizes = sent.map((frame) => Buffer.byteLength(JSON.stringify(frame)));
+  expect(Math.max(...sizes)).toBeLessThan(LINK_LIMITS.jsonBytes);
+  write(60, '"\\'.repeat(2_000));
+  expect(Math.max(...sent.map((frame) => Buffer.byteLength(JSON.stringify(frame))))).toBeLessThan(LINK_LIMITS.jsonBytes);
+});
+
+test("goes back to the line that a restored control plane is missing, once, and not for each answer alike", () => {
+  write(5);
+  delivery.linesAcknowledged(operationId, 5);
+  sent = [];
+  delivery.begin();
+  write(1);
+  expect(shape()).toEqual([[5, 1]]);
+  sent = [];
+  delivery.linesAcknowledged(operationId, 2);
+  delivery.linesAcknowledged(operationId, 2);
+  expect(shape()).toEqual([[2, 4]]);
+  delivery.linesAcknowledged(operationId, 6);
+  write(1);
+  expect(shape()).toEqual([
+    [2, 4],
+    [6, 1],
+  ]);
+});
+
+test("sends the lines that are asked for after the result, and the result again when they are gone", () => {
+  write(3);
+  delivery.linesAcknowledged(operationId, 3);
+  finish();
+  sent = [];
+  delivery.linesAcknowledged(operationId, 1);
+  expect(shape()).toEqual([[1, 2]]);
+  delivery.resultAcknowledged(operationId);
+  sent = [];
+  delivery.linesAcknowledged(operationId, 1);
   expect(shape()).toEqual(["result"]);
 });

@@ -23,8 +23,8 @@ export interface DeliveryDeps {
 }
 
 const BATCH_LINES = 200;
-/** Well under the limit of a JSON frame. */
-const BATCH_CHARACTERS = 100_000;
+/** Well under the limit of a JSON frame, which counts bytes: other scripts take three a character. */
+const BATCH_BYTES = 100_000;
 /** Lines that may be under way without an acknowledgement. */
 const WINDOW_LINES = 2_000;
 
@@ -60,16 +60,17 @@ export function createDelivery({ clock, journal, send, stepOf }: DeliveryDeps): 
     const record = journal.operations.get(operationId);
     if (record?.outcome === undefined || record.acknowledged || !state.finished || state.resultSent) return;
     if (state.sent < record.outcome.lineCount) return;
-    state.resultSent = send({ type: "result", data: resultOf(record, record.outcome) });
+    state.resultSent = sendResult(record, record.outcome);
   };
 
   const batch = (operationId: string, from: number): LogLine[] => {
-    let characters = 0;
+    let bytes = 0;
     const lines: LogLine[] = [];
-    for (const { at, ...line } of journal.lines.read(operationId, from, BATCH_LINES)) {
-      characters += line.text.length + 50;
-      if (characters > BATCH_CHARACTERS && lines.length > 0) break;
-      lines.push({ ...line, ageMs: ageMs(clock, at) });
+    for (const { at, ...stored } of journal.lines.read(operationId, from, BATCH_LINES)) {
+      const line = { ...stored, ageMs: ageMs(clock, at) };
+      bytes += Buffer.byteLength(JSON.stringify(line));
+      if (bytes > BATCH_BYTES && lines.length > 0) break;
+      lines.push(line);
     }
     return lines;
   };
@@ -83,6 +84,9 @@ export function createDelivery({ clock, journal, send, stepOf }: DeliveryDeps): 
       ...(startedAt === undefined ? {} : { startedAgeMs: ageMs(clock, startedAt) }),
     };
   };
+
+  const sendResult = (record: OperationRecord, outcome: NonNullable<OperationRecord["outcome"]>) =>
+    send({ type: "result", data: resultOf(record, outcome) });
 
   const restart = (operationId: string) => {
     const state = progressOf(operationId);
@@ -106,12 +110,17 @@ export function createDelivery({ clock, journal, send, stepOf }: DeliveryDeps): 
       const record = journal.operations.get(operationId);
       if (record?.outcome === undefined) return restart(operationId);
       // Its lines may be gone, because they were delivered once; the result is kept for a week.
-      send({ type: "result", data: resultOf(record, record.outcome) });
+      sendResult(record, record.outcome);
     },
     linesAcknowledged(operationId, next) {
       const state = progress.get(operationId);
+      const record = journal.operations.get(operationId);
+      // Asked for lines that were let go of: the result again says that there are none.
+      if (record?.outcome !== undefined && record.acknowledged) return sendResult(record, record.outcome);
       if (state === undefined) return;
-      state.acknowledged = Math.max(state.acknowledged, Math.min(next, state.sent));
+      // Fewer than it had before: the control plane was restored from an older backup. Its lines go out again.
+      if (next < state.acknowledged) state.sent = next;
+      state.acknowledged = Math.min(next, state.sent);
       pump(operationId);
     },
     resultAcknowledged(operationId) {

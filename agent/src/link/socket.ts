@@ -1,8 +1,8 @@
 /** What the link needs of a websocket; web-socket.ts has the real one. */
 
 export interface Socket {
-  sendText(text: string): void;
-  /** `onSent` is called when the bytes have left for the kernel, or never. */
+  /** `onSent` is called when it has left for the kernel, or never. */
+  sendText(text: string, onSent: () => void): void;
   sendBytes(bytes: Uint8Array, onSent: () => void): void;
   /** Bytes that were sent and have not left yet. */
   bufferedBytes(): number;

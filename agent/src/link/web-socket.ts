@@ -24,13 +24,14 @@ export const dialWebSocket: Dial = (url, subprotocol, events) => {
   });
   socket.on("close", (code, reason) => events.closed(code, reason.toString() || problem));
   return {
-    sendText: (text) => socket.send(text, () => undefined),
-    sendBytes: (bytes, onSent) =>
-      socket.send(bytes, { binary: true }, (error) => {
-        if (error === undefined || error === null) onSent();
-      }),
+    sendText: (text, onSent) => socket.send(text, unlessFailed(onSent)),
+    sendBytes: (bytes, onSent) => socket.send(bytes, { binary: true }, unlessFailed(onSent)),
     bufferedBytes: () => socket.bufferedAmount,
     close: (code, reason) => socket.close(code, reason.slice(0, 120)),
     terminate: () => socket.terminate(),
   };
+};
+
+const unlessFailed = (onSent: () => void) => (error?: Error | null) => {
+  if (error === undefined || error === null) onSent();
 };

@@ -25,10 +25,14 @@ export function createLineReader(onLine: (line: Line) => void): { feed(chunk: Bu
 
   const finish = (stderr: boolean) => {
     const key = stderr ? "err" : "out";
-    const { parts, bytes, cut } = pending[key];
+    const { parts, bytes, cut: left } = pending[key];
     pending[key] = emptyLine();
     if (bytes === 0) return;
-    const raw = Buffer.concat(parts).toString("utf8").replace(/\r$/, "");
+    const decoded = Buffer.concat(parts).toString("utf8").replace(/\r$/, "");
+    // What is no UTF-8 becomes three bytes for each one.
+    const grown = Math.max(0, Buffer.byteLength(decoded) - LINE_LIMIT_BYTES);
+    const raw = grown === 0 ? decoded : Buffer.from(decoded).subarray(0, LINE_LIMIT_BYTES).toString("utf8");
+    const cut = left + grown;
     const time = TIMESTAMP.exec(raw)?.[1] ?? "";
     const text = time === "" ? raw : raw.slice(time.length + 1);
     onLine({ stderr, time, text: cut === 0 ? text : `${text} … (${cut} more bytes)` });
