@@ -1,5 +1,5 @@
 import { PassThrough } from "node:stream";
-import { decodeLogData, type LogClose, type LogData } from "@dflow/protocol";
+import { AppError, decodeLogData, type LogClose, type LogData } from "@dflow/protocol";
 import { beforeEach, expect, test } from "vitest";
 import { newId } from "../../test/commands.ts";
 import { createFakeClock, type FakeClock } from "../../test/fake-clock.ts";
@@ -18,15 +18,20 @@ let sources: { id: string; request: LogRequest; stream: PassThrough }[];
 let frames: LogData[];
 let closes: LogClose[];
 let streams: LogStreams;
+let dockerIsDown: boolean;
 
 beforeEach(() => {
   clock = createFakeClock();
   sources = [];
   frames = [];
   closes = [];
+  dockerIsDown = false;
   container = containerOf("c1", at(0));
   const docker = {
-    listContainers: async () => (container === undefined ? [] : [container]),
+    listContainers: async () => {
+      if (dockerIsDown) throw new AppError("docker_unavailable", "Docker does not answer");
+      return container === undefined ? [] : [container];
+    },
     findContainer: async () => container,
     openLogs: async (id: string, request: LogRequest) => {
       const stream = new PassThrough();
@@ -193,5 +198,35 @@ test("opens no more than the agreed number", async () => {
   for (let streamId = 1; streamId <= 65; streamId += 1) open({ streamId });
   await clock.advance(0);
   expect(closes).toMatchObject([{ streamId: 65, reason: "failed" }]);
+  streams.closeAll();
+});
+
+test("keeps a frame's payload under 64 KiB also when the program writes what is not UTF-8", async () => {
+  open({ creditBytes: 1_000_000 });
+  await clock.advance(0);
+  const line = Buffer.concat([Buffer.from(`${at(1)} `), Buffer.alloc(40_000, 0xff), Buffer.from("\n")]);
+  const header = Buffer.alloc(8);
+  header[0] = 1;
+  header.writeUInt32BE(line.length, 4);
+  source().stream.write(Buffer.concat([header, line]));
+  await clock.advance(0);
+  expect(bytes()).toBeGreaterThan(1_000);
+  expect(Math.max(...frames.map(({ payload }) => payload.length))).toBeLessThanOrEqual(64 * 1024);
+});
+
+test("goes on in a container that ran on while Docker itself was away", async () => {
+  open();
+  await clock.advance(0);
+  say("a", 1);
+  await clock.advance(0);
+  dockerIsDown = true;
+  source().stream.destroy(new Error("reset"));
+  await clock.advance(5_000);
+  expect(sources).toHaveLength(1);
+  dockerIsDown = false;
+  streams.seen(new Map([[serviceId, container as FoundContainer]]));
+  await clock.advance(1_000);
+  expect(sources).toHaveLength(2);
+  expect(closes).toEqual([]);
   streams.closeAll();
 });

@@ -87,10 +87,17 @@ export function createLogStreams(
   const nextRun = async (serviceId: string, before: FoundContainer | undefined, signal: AbortSignal) => {
     // The stream may have ended although the container runs on; a pause keeps a broken log from turning in circles.
     await sleep(clock, REOPEN_PAUSE_MS, signal);
+    let dockerAnswered = true;
     const now = await newestContainer(serviceId, signal).catch((error) => {
       if (signal.aborted || !isAppError(error)) throw error;
+      dockerAnswered = false;
       return undefined;
     });
+    // A container can outlive the engine's absence, so that the next look finds it unchanged.
+    if (!dockerAnswered) {
+      await nextLook(signal);
+      return nextRun(serviceId, before, signal);
+    }
     if (now !== undefined && (now.state === "running" || now.id !== before?.id)) return now;
     for (;;) {
       const seen = running.get(serviceId);
