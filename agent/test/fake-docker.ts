@@ -256,10 +256,11 @@ export function createFakeDocker() {
     async openEvents(onEvent, signal) {
       await enter("openEvents", "", signal);
       const stream = new Readable({ read: () => undefined });
-      watchers.add(onEvent);
+      const watcher = (event: ContainerEvent) => onEvent(event);
+      watchers.add(watcher);
       openStreams.add(stream);
       stream.once("close", () => {
-        watchers.delete(onEvent);
+        watchers.delete(watcher);
         openStreams.delete(stream);
       });
       return stream;

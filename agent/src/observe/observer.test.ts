@@ -1,3 +1,4 @@
+import { stateSchema } from "@dflow/protocol";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { deploy, newId, remove, serviceSpec, stop } from "../../test/commands.ts";
 import { createFakeClock, type FakeClock } from "../../test/fake-clock.ts";
@@ -149,4 +150,34 @@ test("does not see other agents' containers", async () => {
   await ended;
   expect(changes).toEqual([]);
   await stranger.dispose();
+});
+
+test("watches by one stream of events after Docker missed a look, and does not open it again and again", async () => {
+  observer.start();
+  await run(deploy(spec));
+  await clock.advance(10_000);
+  // As long as a real engine takes: the old stream has ended by then.
+  fake.before("openEvents", () => new Promise((resolve) => setImmediate(resolve)));
+  fake.state.down = true;
+  await clock.advance(10_000);
+  fake.state.down = false;
+  await clock.advance(15_000);
+  const opened = fake.count("openEvents");
+  await clock.advance(60_000);
+  expect(fake.count("openEvents")).toBe(opened);
+  expect(fake.openStreams.size).toBe(1);
+  fake.end(fake.only().id, 1);
+  await clock.advance(200);
+  expect(changes.at(-1)?.observation.state).toBe("exited");
+});
+
+test("reports what the link takes, whatever somebody wrote into a container's labels", async () => {
+  observer.start();
+  await run(deploy(spec));
+  const container = fake.only();
+  container.labels = { ...container.labels, "sh.dflow.generation": "newest" };
+  fake.end(container.id, 1);
+  await clock.advance(200);
+  const report = { full: false, services: [changes.at(-1)] };
+  expect(stateSchema.safeParse(JSON.parse(JSON.stringify(report))).success).toBe(true);
 });

@@ -181,7 +181,7 @@ export function createObserver(
       });
       next.set(id, {
         generation:
-          container === undefined ? (record?.generation ?? 0) : Number(container.labels[LABEL.generation] ?? 0),
+          container === undefined ? (record?.generation ?? 0) : generationOf(container.labels),
         observation: observationOf({
           container,
           volumePresent: names.length > 0,
@@ -223,10 +223,14 @@ export function createObserver(
   };
 
   const watchEvents = async () => {
-    eventStream?.destroy();
+    cancelRetry();
+    // Let go of first: its end must not be taken for the end of the one that is opened now.
+    const before = eventStream;
+    eventStream = undefined;
+    before?.destroy();
     try {
       const stream = await docker.openEvents(onEvent);
-      if (stopped) return void stream.destroy();
+      if (stopped || eventStream !== undefined) return void stream.destroy();
       eventStream = stream;
       stream.on("error", () => undefined);
       stream.on("close", () => {
