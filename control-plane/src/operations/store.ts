@@ -1,6 +1,6 @@
 /** Rows of operations and their logs, as people read them. How one ends is in results.ts. */
 import { OPEN_OPERATION_STATES } from "@dflow/protocol";
-import type { Selectable } from "kysely";
+import { type Selectable, sql } from "kysely";
 import type { Conn, Trx } from "../db/database.ts";
 import type { OperationLogTable, OperationTable } from "../db/schema.ts";
 
@@ -30,9 +30,19 @@ export function findOpenOperation(db: Conn, serviceId: string): Promise<Operatio
     .executeTakeFirst();
 }
 
-/** The newest operation of each service, open or not. */
-export function newestOperations(db: Conn, serviceIds: string[]): Promise<OperationRow[]> {
-  return db
+/**
+ * The newest operation of each service: the open one, when there is one. Ids alone do not tell, since they hold the time,
+ * and a clock that was set back gives the next operation an older id than the last.
+ */
+export async function newestOperations(db: Conn, serviceIds: string[]): Promise<OperationRow[]> {
+  const open = await db
+    .selectFrom("operation")
+    .selectAll()
+    .where("service_id", "in", serviceIds)
+    // In the very words of the partial index: bound values would read every operation of these services.
+    .where(sql<boolean>`state in ('queued', 'sent', 'running')`)
+    .execute();
+  const newest = await db
     .selectFrom("operation")
     .selectAll()
     .where("id", "in", (eb) =>
@@ -43,6 +53,8 @@ export function newestOperations(db: Conn, serviceIds: string[]): Promise<Operat
         .groupBy("o.service_id"),
     )
     .execute();
+  const busy = new Set(open.map((row) => row.service_id));
+  return [...open, ...newest.filter((row) => !busy.has(row.service_id))];
 }
 
 /** True when no command for this service ever left for its agent. */

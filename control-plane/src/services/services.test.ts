@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Credentials, Service } from "@dflow/protocol";
+import type { Credentials, Operation, Service } from "@dflow/protocol";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { startApi, type TestApi, type World } from "../testing/api.ts";
 
@@ -192,4 +192,14 @@ describe("what the API calls state", () => {
     expect((await get(id, world.keys.viewer)).actions.deploy).toMatchObject({ verdict: "refused", code: "forbidden" });
     expect((await get(id, world.keys.developer)).actions.deploy).toEqual({ verdict: "allowed" });
   });
+});
+
+test("an open operation is shown although the clock was set back since the one before it", async () => {
+  const { id } = await api.deployed(world);
+  const late = "ffffffff-ffff-7fff-bfff-ffffffffffff";
+  await api.db.updateTable("operation").set({ id: late }).where("service_id", "=", id).execute();
+  const as = world.keys.admin;
+  const restart = (await api.ask<Operation>("POST", `/api/v1/services/${id}/restart`, { as })).body;
+  const { body } = await api.ask<Service>("GET", `/api/v1/services/${id}`, { as });
+  expect([body.state, body.openOperation?.id]).toEqual(["restarting", restart.id]);
 });
