@@ -37,6 +37,8 @@ export interface Links {
   /** A frame arrived. */
   seen(serverId: string): void;
   beat(serverId: string, heartbeat: Heartbeat): void;
+  /** Every state that the agent reported before is as it was at this time. */
+  confirmed(serverId: string, at: number): void;
   /** The socket is gone; resolves when the row says so. */
   offline(serverId: string): Promise<void>;
 }
@@ -116,11 +118,14 @@ export function createLinks(deps: Pick<Deps, "db" | "clock" | "timers" | "hub" |
     beat(serverId, heartbeat) {
       const link = links.get(serverId);
       if (link === undefined) return;
-      if (heartbeat.observedAgeMs !== null) link.confirmedAt = deps.clock.now() - heartbeat.observedAgeMs;
       link.rssBytes = heartbeat.rssBytes;
       if (link.dockerOk === heartbeat.dockerOk) return;
       link.dockerOk = heartbeat.dockerOk;
       hub.publish(link.workspaceId, { type: "server", id: serverId, revision: link.revision });
+    },
+    confirmed(serverId, at) {
+      const link = links.get(serverId);
+      if (link !== undefined) link.confirmedAt = at;
     },
     async offline(serverId) {
       const link = links.get(serverId);

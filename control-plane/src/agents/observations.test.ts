@@ -44,6 +44,22 @@ describe("a state report", () => {
     expect(hints()).toEqual([serviceId]);
   });
 
+  it("that is not stored yet is not what a heartbeat behind it confirms", async () => {
+    const confirmedAt = () => harness.agents.link(agent.agentId).confirmedAt;
+    const gate = Promise.withResolvers<void>();
+    const busy = harness.db.transaction().execute(() => gate.promise);
+    const services = [{ serviceId, generation: 1, observation: HEALTHY, ageMs: 0 }];
+    socket.send({ type: "state", data: { full: false, services } });
+    const beat = { observedAgeMs: 0, dockerOk: true, running: [], streams: 0, rssBytes: 1 };
+    socket.send({ type: "heartbeat", data: beat });
+    await socket.next("heartbeat_ack");
+    expect(confirmedAt()).toBe(null);
+    gate.resolve();
+    await busy;
+    await until(() => confirmedAt() !== null);
+    expect((await harness.service(serviceId)).observed_state).toBe("running");
+  });
+
   it("that says the same again writes nothing and tells nobody", async () => {
     await report(false, [{ id: serviceId, observation: HEALTHY }]);
     const before = await harness.service(serviceId);

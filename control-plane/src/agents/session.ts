@@ -130,7 +130,9 @@ export function createSession(deps: SessionDeps, socket: SessionSocket): Session
     for (const { workspaceId, event } of hints) hub.publish(workspaceId, event);
   };
 
-  const onHeartbeat = async (heartbeat: Heartbeat): Promise<void> => {
+  const onHeartbeat = async (heartbeat: Heartbeat, receivedAt: number): Promise<void> => {
+    // In its turn behind the reports that came before it: a state that is not stored yet would be dated wrongly.
+    if (heartbeat.observedAgeMs !== null) deps.links.confirmed(serverId, receivedAt - heartbeat.observedAgeMs);
     for (const [operationId, beats] of [...linesAsked]) {
       // No answer is an answer: a log with a hole is better than a result that comes again for ever.
       if (beats >= BEATS_FOR_LINES) await acknowledgeResult(operationId);
@@ -157,7 +159,7 @@ export function createSession(deps: SessionDeps, socket: SessionSocket): Session
       case "state":
         return onState(frame.data, receivedAt);
       case "heartbeat":
-        return onHeartbeat(frame.data);
+        return onHeartbeat(frame.data, receivedAt);
       case "error":
         log.warn({ serverId, code: frame.data.code, reason: frame.data.message }, "an agent refused a frame");
         return;
