@@ -28,6 +28,8 @@ export interface AgentsSide extends Agents {
 /** How often operations are looked for that have waited too long for a server that is away. */
 const EXPIRY_INTERVAL_MS = 5_000;
 
+const REMOVED = "this server was removed";
+
 interface Live {
   connection: Connection;
   session: Session;
@@ -41,6 +43,8 @@ export function createAgents(deps: Deps): AgentsSide {
   const live = new Map<string, Live>();
   const serverOf = new Map<Connection, string>();
   const connections = new Set<Connection>();
+  /** Servers that were removed in this life of the process: one may be in the middle of its handshake. */
+  const removed = new Set<string>();
   /** Ends of sessions that still write; stop() waits for them. */
   const ending = new Set<Promise<void>>();
   let expiring: Promise<void> = Promise.resolve();
@@ -55,6 +59,10 @@ export function createAgents(deps: Deps): AgentsSide {
 
   const begin = (connection: Connection, who: Authenticated, socket: SessionSocket, address: string): Session => {
     const session = createSession({ ...deps, hints, links }, socket);
+    if (removed.has(who.serverId)) {
+      connection.close(CLOSE.revoked, REMOVED);
+      return session;
+    }
     const older = live.get(who.serverId);
     if (older !== undefined && older.number > who.session) {
       connection.close(CLOSE.superseded, "a newer session of this agent is open");
@@ -143,7 +151,8 @@ export function createAgents(deps: Deps): AgentsSide {
       return session.streams.open(request, listener);
     },
     disconnect(serverId) {
-      live.get(serverId)?.connection.close(CLOSE.revoked, "this server was removed");
+      removed.add(serverId);
+      live.get(serverId)?.connection.close(CLOSE.revoked, REMOVED);
     },
   };
 }

@@ -115,6 +115,15 @@ describe("the handshake", () => {
     expect((await stranger.ended).code).toBe(CLOSE.unauthenticated);
   });
 
+  it("gives no session to a server that is removed during it", async () => {
+    const socket = await harness.open();
+    // The row was still there when the session's number was taken; the removal has found no socket to end.
+    harness.agents.disconnect(agent.agentId);
+    await socket.authenticate(agent).catch(() => undefined);
+    expect((await socket.ended).code).toBe(CLOSE.revoked);
+    expect(link().state).not.toBe("online");
+  });
+
   it("ends a socket that proves nothing within its time", async () => {
     const socket = await harness.open();
     await socket.next("challenge");
