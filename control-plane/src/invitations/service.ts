@@ -1,5 +1,5 @@
 /** Invitations: the only way into a workspace after its first admin. */
-import { AppError, canGrant, type Role } from "@dflow/protocol";
+import { AppError, canGrant, hasRight, type Role } from "@dflow/protocol";
 import { writeAudit } from "../audit/write-audit.ts";
 import { secretHash } from "../auth/api-key.ts";
 import type { People } from "../auth/people.ts";
@@ -8,7 +8,14 @@ import type { InvitationTable } from "../db/schema.ts";
 import type { RoomDeps } from "../deps.ts";
 import { isoTime, isoTimeOrNull } from "../http/times.ts";
 import { addMember } from "../workspaces/service.ts";
-import { deleteInvitation, findInvitationByHash, insertInvitation, listInvitationRows, markAccepted } from "./store.ts";
+import {
+  deleteInvitation,
+  findInvitationByHash,
+  insertInvitation,
+  listInvitationRows,
+  markAccepted,
+  roleOfGiver,
+} from "./store.ts";
 
 const LIFE_MS = 7 * 24 * 3600_000;
 
@@ -94,6 +101,9 @@ export async function acceptInvitation(deps: RoomDeps, people: People, acceptanc
     const now = deps.clock.now();
     // Read again: between the two reads the same token may have been used.
     const row = usable(await findInvitationByHash(trx, tokenHash), now);
+    // Whoever was removed would otherwise come back by an invitation that they gave to themselves before.
+    const giver = await roleOfGiver(trx, row);
+    if (giver === undefined || !hasRight(giver, "members.write") || !canGrant(giver, row.role)) throw invalid();
     const name = known?.name ?? acceptance.name;
     const id =
       passwordHash === undefined && known !== undefined
@@ -115,7 +125,11 @@ export async function acceptInvitation(deps: RoomDeps, people: People, acceptanc
 
 function usable(row: InvitationTable | undefined, now: number): InvitationTable {
   if (row !== undefined && row.accepted_at === null && row.expires_at > now) return row;
-  throw new AppError("invitation_invalid", "This invitation is not valid: it was used, revoked, or is too old.", {
+  throw invalid();
+}
+
+function invalid(): AppError {
+  return new AppError("invitation_invalid", "This invitation is not valid: it was used, revoked, or is too old.", {
     hint: "Ask for a new one.",
   });
 }

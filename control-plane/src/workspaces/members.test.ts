@@ -68,6 +68,27 @@ describe("an invitation", () => {
     expect((await api.send("POST", "/api/auth/sign-in/email", { body })).status).toBe(429);
   });
 
+  test("ends with the right of who gave it: removed, demoted, or a deleted key", async () => {
+    await api.signedIn(world.workspaceId, "owner", "owner@example.test");
+    const removed = await api.signedIn(world.workspaceId, "admin", "removed@example.test");
+    const demoted = await api.signedIn(world.workspaceId, "admin", "demoted@example.test");
+    const keys = `/api/v1/workspaces/${world.workspaceId}/api-keys`;
+    const key = await api.ask<{ id: string; key: string }>("POST", keys, {
+      as: world.keys.admin,
+      body: { name: "leaked", role: "admin" },
+    });
+    const tokens = [];
+    for (const as of [removed, demoted, key.body.key]) {
+      tokens.push((await invite(`other-${tokens.length}@example.test`, "admin", as)).body.token);
+    }
+    await remove(await idOf("removed@example.test"), world.keys.admin);
+    await change(await idOf("demoted@example.test"), "viewer", world.keys.admin);
+    await api.send("DELETE", `/api/v1/api-keys/${key.body.id}`, { as: world.keys.admin });
+    for (const token of tokens) expect((await accept(token)).body.code).toBe("invitation_invalid");
+    const kept = (await invite("kept@example.test", "viewer")).body.token;
+    expect((await accept(kept)).status).toBe(200);
+  });
+
   test("that is wrong, revoked or too old is refused in the same words", async () => {
     const revoked = (await invite("a@example.test", "viewer")).body;
     await api.send("DELETE", `/api/v1/invitations/${revoked.id}`, { as: world.keys.admin });
