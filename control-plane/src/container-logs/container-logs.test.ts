@@ -49,6 +49,18 @@ describe("read once", () => {
     expect(log.closed).toBe(true);
   });
 
+  test("keeps the newest lines within bounds, empty ones too", async () => {
+    const answer = api.ask<{ lines: unknown[]; cursor: string; gap: boolean }>("GET", path(), {
+      as: world.keys.viewer,
+    });
+    const { listener } = await opened();
+    for (let n = 0; n < 200_000; n += 1) listener.onLine({ ...line(1), cursor: `cursor ${n}`, text: "" });
+    listener.onEnd("ended");
+    const { body } = await answer;
+    expect(body.lines.length).toBeLessThan(100_000);
+    expect([body.cursor, body.gap]).toEqual(["cursor 199999", true]);
+  });
+
   test("ends with the agent's reason, and after a deadline without one", async () => {
     const failing = api.ask("GET", path(), { as: world.keys.viewer });
     (await opened()).listener.onEnd("failed", new AppError("log_unavailable", "The container is gone."));

@@ -5,7 +5,7 @@ import type { Timers } from "../platform.ts";
 import { lineView } from "./stream-log.ts";
 
 const DEADLINE_MS = 20_000;
-/** Longer answers are cut at the front: the newest lines are what was asked for. */
+/** Longer answers, and lines that nobody asked for, are cut at the front: the newest are what was wanted. */
 const MAX_CHARACTERS = 4 * 1024 * 1024;
 
 export interface ReadLog {
@@ -38,7 +38,7 @@ export function readLog(
         onLine(line) {
           lines.push(line);
           characters += line.text.length;
-          while (characters > MAX_CHARACTERS) {
+          while (characters > MAX_CHARACTERS || (request.tail !== null && lines.length > request.tail)) {
             characters -= lines.shift()?.text.length ?? characters;
             gap = true;
           }
