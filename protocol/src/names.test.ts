@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { credentialsOf, formatCredentials } from "./credentials.ts";
 import { ENGINES, engineVersions } from "./engines.ts";
-import { serviceNameProblem } from "./ids.ts";
+import { displayNameSchema, serviceNameProblem } from "./ids.ts";
 
 const postgres = ENGINES.postgres;
 
@@ -56,6 +56,16 @@ describe("credentials", () => {
     );
     expect(formatCredentials(credentials, "env")).toContain("PGDATABASE=orders_db");
     expect(formatCredentials(credentials, "psql")).toBe(`psql '${credentials.uri}'`);
+  });
+});
+
+describe("display names", () => {
+  it.each(["Läden", "データ", "👩‍💻 lab", "نام‌ها"])("take %j", (name) => {
+    expect(displayNameSchema.parse(` ${name} `)).toBe(name);
+  });
+
+  it.each(["a\nb", "a\u0085b", "a\u2028b", "a\u202eb", "a\u2066b", "a\ud800"])("refuse %j", (name) => {
+    expect(displayNameSchema.safeParse(name).success).toBe(false);
   });
 });
 
