@@ -1,5 +1,5 @@
 /** Wires the rooms of the agent: link, journal, runner, observer, log streams. */
-import { type AgentFacts, messageOf } from "@dflow/protocol";
+import { type AgentFacts, isAppError, messageOf } from "@dflow/protocol";
 import { type Config, dataPaths } from "./config.ts";
 import type { Clock, Files, Host, Log, Random } from "./deps.ts";
 import type { Docker } from "./docker/docker.ts";
@@ -152,7 +152,13 @@ export function createAgent(config: Config, deps: AgentDeps): Agent {
   );
 
   const compact = () => {
-    journal.compact();
+    try {
+      journal.compact();
+    } catch (error) {
+      // A server whose disk is full needs its agent most.
+      if (!isAppError(error) || error.code !== "disk_full") throw error;
+      log.warn({ err: error }, "the journal cannot be compacted now");
+    }
     cancelCompact = clock.after(COMPACT_EVERY_MS, compact);
   };
 

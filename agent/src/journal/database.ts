@@ -28,6 +28,8 @@ export function openDatabase(files: Files, options: OpenOptions): Database {
   try {
     return openChecked(options);
   } catch (error) {
+    // The file may be whole: to begin a new one would forget which volumes hold data.
+    if (isOfTheMoment(error)) throw named(error);
     const keptAt = `${path}.${setAsideName}`;
     for (const suffix of ["", "-wal", "-shm"]) {
       if (files.readText(`${path}${suffix}`) !== undefined) files.rename(`${path}${suffix}`, `${keptAt}${suffix}`);
@@ -58,21 +60,52 @@ function openChecked({ path, schema, trials }: OpenOptions): Database {
     return statement;
   };
   return {
-    run: (sql, ...values) => void prepare(sql).run(...values),
+    run(sql, ...values) {
+      try {
+        prepare(sql).run(...values);
+      } catch (error) {
+        throw named(error);
+      }
+    },
     all: (sql, ...values) => prepare(sql).all(...values),
     transaction(work) {
-      database.exec("BEGIN IMMEDIATE");
       try {
+        database.exec("BEGIN IMMEDIATE");
         const result = work();
         database.exec("COMMIT");
         return result;
       } catch (error) {
-        database.exec("ROLLBACK");
-        throw error;
+        // On a full disk SQLite has rolled back by itself.
+        if (database.isTransaction) database.exec("ROLLBACK");
+        throw named(error);
       }
     },
     close: () => database.close(),
   };
+}
+
+/** SQLite's primary codes that say nothing of the content: PERM BUSY LOCKED NOMEM READONLY IOERR FULL CANTOPEN. */
+const OF_THE_MOMENT = [3, 5, 6, 7, 8, 10, 13, 14];
+const FULL = 13;
+/** Of the input and output errors those that do: READ SHORT_READ DATA CORRUPTFS. */
+const UNREADABLE = [266, 522, 8202, 8458];
+
+function isOfTheMoment(error: unknown): boolean {
+  const code = codeOf(error);
+  return code !== undefined && OF_THE_MOMENT.includes(code & 0xff) && !UNREADABLE.includes(code);
+}
+
+function codeOf(error: unknown): number | undefined {
+  return error instanceof Error && "errcode" in error && typeof error.errcode === "number" ? error.errcode : undefined;
+}
+
+function named(error: unknown): unknown {
+  const code = codeOf(error);
+  if (code === undefined || (code & 0xff) !== FULL) return error;
+  return new AppError("disk_full", "the agent's own disk is full, so its journal cannot be written", {
+    hint: "Free space on the disk of the agent's data folder.",
+    cause: error,
+  });
 }
 
 /**

@@ -1,11 +1,20 @@
-import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createFakeClock } from "../../test/fake-clock.ts";
 import { createMemoryLog } from "../../test/memory-log.ts";
 import { createFiles } from "../platform.ts";
-import { lockFolder } from "./database.ts";
+import { lockFolder, openDatabase } from "./database.ts";
 import { createJournal, type OperationRecord } from "./journal.ts";
 import { ageMs, stampNow } from "./stamp.ts";
 
@@ -123,4 +132,39 @@ test("lets one holder at a time have a data folder", () => {
   held.release();
   lockFolder(path).release();
   expect(existsSync(path)).toBe(true);
+});
+
+test("does not take a file for damaged that only cannot be opened now", () => {
+  const journal = open();
+  journal.operations.put(operation());
+  journal.close();
+  // In the place of the write-ahead log, which a full disk or a missing right also keeps SQLite from making.
+  mkdirSync(join(folder, "journal.db-wal"));
+  expect(() => open()).toThrow();
+  rmSync(join(folder, "journal.db-wal"), { recursive: true });
+  expect(readdirSync(folder).filter((name) => name.includes("damaged"))).toEqual([]);
+  const again = open();
+  expect(again.operations.unfinished()).toEqual([operation()]);
+  again.close();
+});
+
+test("says disk_full when there is no room, in and out of a transaction, and goes on when there is", () => {
+  const database = openDatabase(createFiles(), {
+    path: join(folder, "small.db"),
+    schema: "CREATE TABLE IF NOT EXISTS t (a TEXT) STRICT;",
+    trials: [],
+    setAsideName: "damaged",
+    onSetAside: () => undefined,
+  });
+  const full = expect.objectContaining({ code: "disk_full", hint: expect.stringContaining("Free space") });
+  const fill = () => {
+    for (let n = 0; n < 100; n += 1) database.run("INSERT INTO t VALUES (?)", "x".repeat(3_000));
+  };
+  database.all("PRAGMA max_page_count = 10");
+  expect(() => database.transaction(fill)).toThrow(full);
+  expect(database.all("SELECT count(*) AS n FROM t")).toEqual([{ n: 0 }]);
+  expect(fill).toThrow(full);
+  database.all("PRAGMA max_page_count = 10000");
+  database.transaction(fill);
+  database.close();
 });

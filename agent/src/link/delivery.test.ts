@@ -115,7 +115,9 @@ test("keeps a frame under its limit in bytes, whatever language the lines are in
   const sizes = sent.map((frame) => Buffer.byteLength(JSON.stringify(frame)));
   expect(Math.max(...sizes)).toBeLessThan(LINK_LIMITS.jsonBytes);
   write(60, '"\\'.repeat(2_000));
-  expect(Math.max(...sent.map((frame) => Buffer.byteLength(JSON.stringify(frame))))).toBeLessThan(LINK_LIMITS.jsonBytes);
+  expect(Math.max(...sent.map((frame) => Buffer.byteLength(JSON.stringify(frame))))).toBeLessThan(
+    LINK_LIMITS.jsonBytes,
+  );
 });
 
 test("goes back to the line that a restored control plane is missing, once, and not for each answer alike", () => {

@@ -1,5 +1,5 @@
 /** Hands each frame of a session to the room it is for, and answers for what no room knows. */
-import type { OutgoingToControlPlane, ToAgent } from "@dflow/protocol";
+import { isAppError, type OutgoingToControlPlane, type ToAgent } from "@dflow/protocol";
 import type { Log } from "../deps.ts";
 import type { LogStreams } from "../logs/log-streams.ts";
 import { type ReceiveDeps, receiveCommand } from "../services/receive-command.ts";
@@ -17,6 +17,15 @@ export interface DispatchDeps {
 }
 
 export function createDispatch({ receive, runner, delivery, streams, log, send }: DispatchDeps) {
+  const acknowledged = (operationId: string) => {
+    try {
+      delivery.resultAcknowledged(operationId);
+    } catch (error) {
+      if (!isAppError(error) || error.code !== "disk_full") throw error;
+      log.warn({ operationId, err: error }, "an acknowledgement cannot be written down; the result will go out again");
+    }
+  };
+
   return {
     frame(frame: ToAgent): void {
       switch (frame.type) {
@@ -34,7 +43,7 @@ export function createDispatch({ receive, runner, delivery, streams, log, send }
           delivery.linesAcknowledged(frame.data.operationId, frame.data.next);
           return;
         case "result_ack":
-          delivery.resultAcknowledged(frame.data.operationId);
+          acknowledged(frame.data.operationId);
           return;
         case "log_open":
           streams.open(frame.data);

@@ -180,8 +180,7 @@ export function createObserver(
         return volume === undefined || volume.ready !== undefined;
       });
       next.set(id, {
-        generation:
-          container === undefined ? (record?.generation ?? 0) : generationOf(container.labels),
+        generation: container === undefined ? (record?.generation ?? 0) : generationOf(container.labels),
         observation: observationOf({
           container,
           volumePresent: names.length > 0,

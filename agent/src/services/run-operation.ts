@@ -163,7 +163,11 @@ async function cleanUp(deps: OperationDeps, command: KeptCommand, course: Course
   await attempt(log, "clean up", () =>
     within(deps.clock, CLEANUP_MS, "clean up", (signal) => removeOwn(deps, command, { ...course, signal })),
   );
-  if (isMismatch(failure)) deps.journal.services.change(command.serviceId, { desired: "stopped" });
+  if (isMismatch(failure)) {
+    await attempt(log, "note that it is stopped", async () =>
+      deps.journal.services.change(command.serviceId, { desired: "stopped" }),
+    );
+  }
 }
 
 async function removeOwn(deps: OperationDeps, command: KeptCommand, course: Course): Promise<void> {

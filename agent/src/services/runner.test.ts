@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
-import type { Command } from "@dflow/protocol";
+import { AppError, type Command } from "@dflow/protocol";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { deploy, PASSWORD, remove, restart, serviceSpec, stop } from "../../test/commands.ts";
 import { createFakeClock, type FakeClock } from "../../test/fake-clock.ts";
@@ -317,5 +317,60 @@ test("leaves an operation open when the agent stops, and finishes it at the next
   again.runner.resume();
   expect((await settle(again.outcome(command.operationId))).state).toBe("succeeded");
   expect(fake.only().starts).toBe(1);
+  again.journal.close();
+});
+
+/** The disk of the journal has no room: what is written to it throws, as SQLite does. */
+function fillDisk(): () => void {
+  const { operations, lines } = rig.journal;
+  const kept = { put: operations.put, change: operations.change, add: lines.add };
+  const full = () => {
+    throw new AppError("disk_full", "the agent's own disk is full");
+  };
+  Object.assign(operations, { put: full, change: full });
+  Object.assign(lines, { add: full });
+  return () => {
+    Object.assign(operations, { put: kept.put, change: kept.change });
+    Object.assign(lines, { add: kept.add });
+  };
+}
+
+test("holds an outcome back until the journal has room for it, with all its lines", async () => {
+  fake.addImage(spec.image, { probesUntilReady: 20 });
+  const command = deploy(spec);
+  rig.receive(command);
+  await clock.advance(1_000);
+  const room = fillDisk();
+  await clock.advance(60_000);
+  expect(rig.journal.operations.get(command.operationId)?.outcome).toBeUndefined();
+  expect(rig.runner.running()).toHaveLength(1);
+  room();
+  expect((await settle(rig.outcome(command.operationId))).state).toBe("succeeded");
+  expect(rig.lines(command.operationId).filter((line) => line.includes("Identity of this database"))).toHaveLength(1);
+  expect(rig.lines(command.operationId).at(-1)).toContain("Done in");
+});
+
+test("acknowledges nothing that the journal has no room for", async () => {
+  const room = fillDisk();
+  expect(rig.receive(deploy(spec))).toMatchObject({ outcome: "rejected", failure: { code: "disk_full" } });
+  room();
+  expect(rig.runner.running()).toEqual([]);
+});
+
+test("cleans up when an operation is cancelled that waits for its second turn", async () => {
+  fake.addImage(spec.image, { probesUntilReady: 1_000 });
+  const [first, second] = [deploy(serviceSpec({ name: "one" })), deploy(serviceSpec({ name: "two" }))];
+  rig.receive(first);
+  rig.receive(second);
+  await clock.advance(1_000);
+  expect(fake.containers.size).toBe(2);
+  await settle(rig.runner.stop());
+  const again = rig.reborn({ concurrency: 1 });
+  again.runner.resume();
+  await clock.advance(1_000);
+  again.runner.cancel(second.operationId);
+  again.runner.cancel(first.operationId);
+  expect(await settle(again.outcome(second.operationId))).toMatchObject({ state: "cancelled" });
+  expect([fake.containers.size, fake.volumes.size, fake.networks.size]).toEqual([0, 0, 0]);
   again.journal.close();
 });

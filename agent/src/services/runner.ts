@@ -7,7 +7,7 @@ import { AppError, isAppError, messageOf } from "@dflow/protocol";
 import type { KeptCommand, OperationRecord, Outcome } from "../journal/journal.ts";
 import { ageMs, stampNow } from "../journal/stamp.ts";
 import { sleep } from "../waiting.ts";
-import { createOperationLog, type OperationLog } from "./operation-log.ts";
+import { createOperationLog, DISK_RETRY_MS, isDiskFull, type OperationLog } from "./operation-log.ts";
 import { AgentStopping, type OperationDeps, runOperation } from "./run-operation.ts";
 
 export interface RunnerEvents {
@@ -80,6 +80,21 @@ export function createRunner(deps: OperationDeps, options: RunnerOptions, events
     events.finished(operationId);
   };
 
+  /** Without room on the disk an operation stays open: a result goes nowhere before it is written down. */
+  const finishWhenPossible = async (...args: Parameters<typeof finish>) => {
+    for (let told = false; ; told = true) {
+      try {
+        return finish(...args);
+      } catch (error) {
+        if (!isDiskFull(error)) throw error;
+        const [operationId] = args;
+        if (!told) log.error({ operationId, err: error }, "an operation's end cannot be written down yet");
+        await sleep(clock, DISK_RETRY_MS);
+        if (stopping) throw new AgentStopping("the agent stops");
+      }
+    }
+  };
+
   const logOf = (operationId: string) =>
     createOperationLog({ clock, journal, onStored: events.linesStored }, operationId);
 
@@ -88,8 +103,10 @@ export function createRunner(deps: OperationDeps, options: RunnerOptions, events
     if (record === undefined || record.outcome !== undefined) return;
     const operationLog = logOf(operationId);
     const { signal } = task.controller;
-    if (signal.aborted || (record.startedAt === undefined && ageMs(clock, record.receivedAt) > command.startWithinMs)) {
-      return finish(operationId, notStarted(signal), operationLog);
+    // One that had begun before the agent's restart goes on, even if only to clean up what it had made.
+    const isNew = record.startedAt === undefined;
+    if (isNew && (signal.aborted || ageMs(clock, record.receivedAt) > command.startWithinMs)) {
+      return finishWhenPossible(operationId, notStarted(signal), operationLog);
     }
     const cancelLimit = clock.after(command.runMs, () =>
       task.controller.abort(new AppError("timed_out", `the operation was ended after its ${command.runMs} ms`)),
@@ -100,16 +117,17 @@ export function createRunner(deps: OperationDeps, options: RunnerOptions, events
       const outcome = await runOperation(deps, record, command, operationLog, signal, (step) => {
         task.step = step;
       });
-      finish(operationId, outcome, operationLog);
+      await finishWhenPossible(operationId, outcome, operationLog);
     } catch (error) {
-      operationLog.flush();
       if (error instanceof AgentStopping) {
+        operationLog.close();
         log.info({ operationId }, "the agent stops; the operation goes on at its next start");
         return;
       }
       log.error({ operationId, err: error }, "an operation failed by a bug");
-      const failure = { code: "internal" as const, message: `internal error of the agent: ${messageOf(error)}` };
-      finish(operationId, { state: "failed", failure, endedAt: stampNow(clock) }, operationLog);
+      const message = `internal error of the agent: ${messageOf(error)}`.slice(0, 4_000);
+      const failure = { code: "internal" as const, message };
+      await finishWhenPossible(operationId, { state: "failed", failure, endedAt: stampNow(clock) }, operationLog);
     } finally {
       cancelLimit();
     }
@@ -153,14 +171,19 @@ export function createRunner(deps: OperationDeps, options: RunnerOptions, events
 
     cancel(operationId) {
       const reason = new AppError("cancelled", "cancelled on request");
-      const queued = waiting.findIndex((task) => task.operationId === operationId);
-      const [task] = queued === -1 ? [] : waiting.splice(queued, 1);
-      if (task !== undefined) {
-        task.controller.abort(reason);
+      const task = [...waiting, ...active.keys()].find((one) => one.operationId === operationId);
+      task?.controller.abort(reason);
+      const queued = task === undefined ? -1 : waiting.indexOf(task);
+      const record = journal.operations.get(operationId);
+      if (task === undefined || queued === -1 || record?.startedAt !== undefined) return;
+      try {
         finish(operationId, notStarted(task.controller.signal), logOf(operationId));
-        return;
+      } catch (error) {
+        // It ends when its turn comes.
+        if (isDiskFull(error)) return;
+        throw error;
       }
-      [...active.keys()].find((one) => one.operationId === operationId)?.controller.abort(reason);
+      waiting.splice(queued, 1);
     },
 
     alone(serviceId, work) {
