@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
@@ -38,6 +38,20 @@ function freePort(): Promise<number> {
       const address = server.address();
       server.close(() => done(typeof address === "object" && address !== null ? address.port : 0));
     });
+  });
+}
+
+/** A request as Java's client sends it where there is no TLS: it would go on in HTTP/2, and need not. */
+function offeringHttp2(port: number): Promise<string> {
+  return new Promise((answered, failed) => {
+    const socket = connect(port, "127.0.0.1");
+    socket.on("error", failed);
+    socket.once("data", (data) => {
+      socket.destroy();
+      answered(String(data));
+    });
+    const offer = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n";
+    socket.write(`GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n${offer}\r\n`);
   });
 }
 
@@ -87,6 +101,7 @@ test("a fresh folder is bootstrapped, served, and left in order with a stream st
       () => false,
     );
   await expect.poll(isReady, { timeout: 10_000 }).toBe(true);
+  expect(await offeringHttp2(port)).toContain("HTTP/1.1 200");
   const headers = { authorization: `Bearer ${login.apiKey}` };
   const events = readEvents(await fetch(`${url}/api/v1/events?workspaceId=${login.workspaceId}`, { headers }));
   expect(await events.isQuiet()).toBe(true);

@@ -82,7 +82,11 @@ async function serve(config: Config): Promise<void> {
   await migrate(deps.db);
   const app = await createApp(deps, createAgents(deps));
   await app.start();
-  const server = createAdaptorServer({ fetch: app.hono.fetch }) as Server;
+  const server = createAdaptorServer({
+    fetch: app.hono.fetch,
+    // Other offers (HTTP/2 without TLS) are left unanswered, as they may be, and the request is an ordinary one.
+    serverOptions: { shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === "websocket" },
+  }) as Server;
   // Bodies are small: who needs longer than this to send one is holding a connection.
   server.requestTimeout = 60_000;
   app.attach(server);
