@@ -49,6 +49,7 @@ export function createAgent(config: Config, deps: AgentDeps): Agent {
   const paths = dataPaths(dataDir);
   const journal = createJournal({ clock, files, log }, paths.journal);
   let cancelCompact = () => {};
+  let cancelReconcile = () => {};
   let sessions = 0;
   let stopped = false;
 
@@ -86,7 +87,10 @@ export function createAgent(config: Config, deps: AgentDeps): Agent {
     {
       changed: (services) => connection.send({ type: "state", data: { full: false, services } }),
       seen: (containers) => streams.seen(containers),
-      dockerAnswers: () => reconcile(operationDeps, runner),
+      dockerAnswers: () => {
+        cancelReconcile();
+        cancelReconcile = reconcile(operationDeps, runner);
+      },
     },
   );
 
@@ -174,6 +178,7 @@ export function createAgent(config: Config, deps: AgentDeps): Agent {
     async stop() {
       stopped = true;
       cancelCompact();
+      cancelReconcile();
       connection.stop();
       streams.closeAll();
       observer.stop();

@@ -45,6 +45,11 @@ interface Task {
   run(task: Task): Promise<void>;
 }
 
+/** An operation of the same service needs its turn now. */
+class TakenOver extends Error {
+  override name = "TakenOver";
+}
+
 const DOCKER_RETRY_MS = 1_000;
 
 export function createRunner(deps: OperationDeps, options: RunnerOptions, events: RunnerEvents): Runner {
@@ -53,10 +58,16 @@ export function createRunner(deps: OperationDeps, options: RunnerOptions, events
   const active = new Map<Task, Promise<void>>();
   let stopping = false;
 
+  /** The agent's own work, which may wait for slow databases, never keeps a user's operation waiting. */
+  const hasRoom = ({ operationId }: Task) => {
+    const alike = [...active.keys()].filter((one) => (one.operationId === undefined) === (operationId === undefined));
+    return alike.length < options.concurrency;
+  };
+
   const startNext = () => {
-    while (!stopping && active.size < options.concurrency) {
+    while (!stopping) {
       const busy = new Set([...active.keys()].map((task) => task.serviceId));
-      const at = waiting.findIndex((task) => !busy.has(task.serviceId));
+      const at = waiting.findIndex((task) => !busy.has(task.serviceId) && hasRoom(task));
       const [task] = at === -1 ? [] : waiting.splice(at, 1);
       if (task === undefined) return;
       const ended = task.run(task).finally(() => {
@@ -159,6 +170,9 @@ export function createRunner(deps: OperationDeps, options: RunnerOptions, events
   const submit = ({ operationId, command }: OperationRecord) => {
     if (command === undefined) return;
     const { serviceId } = command;
+    for (const task of [...waiting, ...active.keys()]) {
+      if (task.serviceId === serviceId && task.operationId === undefined) task.controller.abort(new TakenOver());
+    }
     enqueue({ serviceId, operationId, run: (task) => runCommand(operationId, command, task) });
   };
 
@@ -189,7 +203,7 @@ export function createRunner(deps: OperationDeps, options: RunnerOptions, events
     alone(serviceId, work) {
       const run = (task: Task) =>
         work(task.controller.signal).catch((error) => {
-          if (!(error instanceof AgentStopping)) log.warn({ serviceId, err: error }, "work on a service failed");
+          if (!task.controller.signal.aborted) log.warn({ serviceId, err: error }, "work on a service failed");
         });
       enqueue({ serviceId, operationId: undefined, run });
     },
