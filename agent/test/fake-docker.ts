@@ -40,6 +40,17 @@ export interface FakeVolume {
 }
 
 type Verb = keyof Docker;
+const MAKING: readonly Verb[] = ["createNetwork", "createVolume", "createContainer"];
+
+/** The caller of an aborted request hears so at once; what the engine does is another matter. */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work;
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    work.then(resolve, reject);
+  });
+}
 
 export function createFakeDocker() {
   const images = new Map<string, { id: string; program: Program }>();
@@ -51,7 +62,13 @@ export function createFakeDocker() {
   const hooks = new Map<Verb, (subject: string) => Promise<void> | void>();
   const watchers = new Set<(event: ContainerEvent) => void>();
   const openStreams = new Set<Readable>();
-  const state = { down: false, pullError: undefined as AppError | undefined, clockMs: Date.UTC(2026, 10, 23) };
+  const state = {
+    down: false,
+    pullError: undefined as AppError | undefined,
+    clockMs: Date.UTC(2026, 10, 23),
+    /** Making takes a while, and is not ended by a caller that goes away meanwhile. */
+    slowToMake: false,
+  };
   let nextId = 1;
 
   const newId = () => String(nextId++).padStart(64, "0");
@@ -66,6 +83,9 @@ export function createFakeDocker() {
     if (state.down) throw new AppError("docker_unavailable", `${verb}: Docker does not answer`);
     await hooks.get(verb)?.(subject);
     signal?.throwIfAborted();
+    if (state.slowToMake && MAKING.includes(verb)) {
+      for (let turn = 0; turn < 200; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    }
   };
 
   const find = (id: string) => containers.get(id) ?? [...containers.values()].find((one) => one.name === id);
@@ -266,6 +286,11 @@ export function createFakeDocker() {
       return stream;
     },
   };
+
+  const { createNetwork, createVolume, createContainer } = docker;
+  docker.createNetwork = (request, signal) => unlessAborted(createNetwork(request, undefined), signal);
+  docker.createVolume = (name, labels, signal) => unlessAborted(createVolume(name, labels, undefined), signal);
+  docker.createContainer = (spec, signal) => unlessAborted(createContainer(spec, undefined), signal);
 
   return {
     docker,

@@ -3,9 +3,10 @@ import { AppError, isAppError } from "@dflow/protocol";
 import type { Files } from "../deps.ts";
 import type { Docker, FoundNetwork } from "../docker/docker.ts";
 import type { Journal } from "../journal/journal.ts";
+import { checkOwned } from "../policy/policy.ts";
 import { createOneAtATime } from "../waiting.ts";
 import { type Found, servicesInEnvironment } from "./look.ts";
-import { networkLabels, networkName, type Ownership } from "./naming.ts";
+import { agentLabel, LABEL, networkLabels, networkName, type Ownership } from "./naming.ts";
 import { chooseAddress, chooseSubnet, routesOf } from "./subnets.ts";
 
 export interface Joined {
@@ -39,7 +40,16 @@ export function createEnvironments({ docker, files, journal, agentId, networkRan
   // Two services of one new environment would make its network twice; Docker allows that.
   const oneAtATime = createOneAtATime();
 
-  const create = async (owner: Ownership, networks: FoundNetwork[], signal: AbortSignal) => {
+  /** Of this agent's containers in the network, also those that the journal knows nothing of. */
+  const addressesInDocker = async (networkId: string, signal: AbortSignal) => {
+    const listed = await docker.listContainers(agentLabel(agentId), signal);
+    const containers = await Promise.all(listed.map(({ id }) => docker.findContainer(id, signal)));
+    return containers
+      .flatMap((container) => container?.networks ?? [])
+      .flatMap(({ id, address }) => (id === networkId && address !== undefined ? [address] : []));
+  };
+
+  const create = async (owner: Ownership, networks: FoundNetwork[]) => {
     const name = networkName(owner.environmentId);
     const recorded = journal.networks.get(owner.environmentId)?.subnet;
     const taken = [
@@ -60,7 +70,8 @@ export function createEnvironments({ docker, files, journal, agentId, networkRan
         });
       }
       try {
-        const id = await docker.createNetwork({ name, subnet, labels: networkLabels(owner) }, signal);
+        // Without the signal: Docker would go on making it behind the back of whoever cleans up.
+        const id = await docker.createNetwork({ name, subnet, labels: networkLabels(owner) });
         return { id, name, subnet };
       } catch (error) {
         if (!isAppError(error) || error.code !== "network_exhausted") throw error;
@@ -74,19 +85,24 @@ export function createEnvironments({ docker, files, journal, agentId, networkRan
     join: (owner, found, signal) =>
       oneAtATime(async () => {
         const name = networkName(owner.environmentId);
-        const networks = found.network === undefined ? await docker.listNetworks(signal) : found.networks;
+        // Looked at in our turn: another service may have left, and taken the network along, since `found`.
+        const networks = await docker.listNetworks(signal);
         const existing = networks.find((network) => network.name === name);
+        if (existing !== undefined) checkOwned("network", name, existing.labels, agentId);
         const [existingSubnet] = existing?.subnets ?? [];
         const network =
           existing === undefined || existingSubnet === undefined
-            ? { ...(await create(owner, networks, signal)), created: true }
+            ? { ...(await create(owner, networks)), created: true }
             : { id: existing.id, name, subnet: existingSubnet, created: false };
         const record = journal.networks.get(owner.environmentId);
         const addresses = record?.subnet === network.subnet ? record.addresses : {};
         const address =
           addresses[owner.serviceId] ??
           addressOf(found, network.id) ??
-          chooseAddress(network.subnet, Object.values(addresses));
+          chooseAddress(network.subnet, [
+            ...Object.values(addresses),
+            ...(network.created ? [] : await addressesInDocker(network.id, signal)),
+          ]);
         if (address === undefined) {
           throw new AppError("network_exhausted", `network ${name} (${network.subnet}) has no free address`, {
             hint: "An environment holds about 60 services on one server. Make another environment.",
@@ -109,7 +125,9 @@ export function createEnvironments({ docker, files, journal, agentId, networkRan
         const withContainer = await servicesInEnvironment(docker, agentId, environmentId, signal);
         const inUse = new Set([...Object.keys(others), ...withContainer.filter((id) => id !== serviceId)]);
         if (inUse.size > 0) return { name, what: `kept, ${inUse.size} other service(s) use it` };
-        const existing = (await docker.listNetworks(signal)).find((network) => network.name === name);
+        const existing = (await docker.listNetworks(signal)).find(
+          ({ name: one, labels }) => one === name && labels[LABEL.agent] === agentId,
+        );
         const removed = existing !== undefined && (await docker.removeNetwork(existing.id, signal));
         journal.networks.remove(environmentId);
         return { name, what: removed ? "removed, nobody uses it any more" : "was gone already" };

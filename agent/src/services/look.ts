@@ -1,4 +1,5 @@
 /** What Docker holds of one service right now: the ground that a plan stands on. Refuses what is not ours. */
+import { AppError } from "@dflow/protocol";
 import type { Docker, FoundContainer, FoundImage, FoundNetwork, FoundVolume } from "../docker/docker.ts";
 import { checkOwned } from "../policy/policy.ts";
 import { agentLabel, containerName, generationOf, LABEL, networkName, serviceLabel, volumeName } from "./naming.ts";
@@ -11,8 +12,6 @@ export interface Found {
   volumes: FoundVolume[];
   /** The environment's. */
   network: FoundNetwork | undefined;
-  /** All of Docker's, whoever made them: their ranges are taken. */
-  networks: FoundNetwork[];
 }
 
 export interface Subject {
@@ -45,7 +44,12 @@ export async function lookAtService(docker: Docker, subject: Subject, signal?: A
   const volumes = labelledVolumes.some((volume) => volume.name === namedVolume?.name)
     ? labelledVolumes
     : [...labelledVolumes, ...(namedVolume === undefined ? [] : [namedVolume])];
-  for (const volume of volumes) checkOwned("volume", volume.name, volume.labels, agentId);
+  for (const volume of volumes) {
+    checkOwned("volume", volume.name, volume.labels, agentId);
+    if (volume.labels[LABEL.service] !== serviceId) {
+      throw new AppError("policy_refused", `volume ${volume.name} belongs to another service`);
+    }
+  }
   const network =
     environmentId === undefined ? undefined : networks.find(({ name }) => name === networkName(environmentId));
   if (network !== undefined) checkOwned("network", network.name, network.labels, agentId);
@@ -54,7 +58,6 @@ export async function lookAtService(docker: Docker, subject: Subject, signal?: A
     image: foundImage,
     volumes,
     network,
-    networks,
   };
 }
 

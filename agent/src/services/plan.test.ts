@@ -32,7 +32,6 @@ const found = (part: Partial<Found> = {}): Found => ({
   image: undefined,
   volumes: [],
   network,
-  networks: [network],
   ...part,
 });
 const withVolume = (...containers: FoundContainer[]) => found({ containers, volumes: [{ name: "v", labels: {} }] });
@@ -105,6 +104,15 @@ test("refuses to deploy where there may be data", () => {
   );
 });
 
+test("deploys again over what a failed deploy left, also when an earlier one had succeeded", () => {
+  const service = { serviceId: "s", generation: 1, desired: "running", everDeployed: true, deleted: false } as const;
+  const left = withVolume(container({ state: "exited", operation: "op0" }));
+  expect(types(wanted("deploy"), left, { ...record(), service })).toContain("wipe_volume");
+  expect(() => plan(wanted("deploy"), withVolume(container({ operation: "opX" })), { ...record(), service })).toThrow(
+    expect.objectContaining({ code: "already_deployed" }),
+  );
+});
+
 test("restarts by stopping and starting the same container", () => {
   expect(types(wanted("restart"), withVolume(container()), record(READY))).toEqual([
     "stop_container",
@@ -154,7 +162,7 @@ test("starts nothing without its volume, or over one that never became ready", (
 
 test("stops what runs and says so of what does not", () => {
   expect(types(wanted("stop"), withVolume(container()), NO_RECORD)).toEqual(["stop_container"]);
-  expect(types(wanted("stop"), withVolume(container({ state: "exited" })), NO_RECORD)).toEqual(["say"]);
+  expect(types(wanted("stop"), withVolume(container({ state: "exited" })), NO_RECORD)).toEqual(["say", "stay_stopped"]);
   expect(types(wanted("stop"), found(), NO_RECORD)).toEqual(["say"]);
 });
 

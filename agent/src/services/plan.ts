@@ -21,6 +21,8 @@ export interface StepMap {
   /** Of the one created before, unless it names another. */
   start_container: { container?: ContainerRef };
   stop_container: { container: ContainerRef };
+  /** One that does not run. */
+  stay_stopped: { container: ContainerRef };
   wait_ready: { container?: ContainerRef };
   /** First success of a new volume: from here on it holds data. */
   record_ready: { volume: string };
@@ -82,13 +84,22 @@ function planDeploy(wanted: Wanted, found: Found, { service, volumes }: Known): 
         },
       );
     }
-    if (record.ready !== undefined && record.createdBy !== wanted.operationId) throw holdsData(name);
+    const isOwn = record.createdBy === wanted.operationId;
+    // Of a deploy that failed at its very end: nobody was given this database yet, and it is whole.
+    const isUnused = service?.everDeployed === false && one.name === volume;
+    if (record.ready !== undefined && !isOwn && !isUnused) throw holdsData(name);
   }
   const present = found.volumes.some((one) => one.name === volume);
   const ready = volumes.get(volume)?.ready;
   // A run that was interrupted after the mark was written finishes.
   if (present && ready !== undefined) return planStart(wanted, found, ready.identity, { restart: false });
-  if (service?.everDeployed === true && found.containers.some((container) => !isOfOperation(wanted, container))) {
+  // A container of a deploy that never became ready holds nothing, also after an earlier one that succeeded.
+  const unfinished = new Set([...volumes.values()].map((record) => record.createdBy));
+  const isUnfinished = ({ labels }: FoundContainer) => unfinished.has(labels[LABEL.operation] ?? "");
+  if (
+    service?.everDeployed === true &&
+    found.containers.some((container) => !isOfOperation(wanted, container) && !isUnfinished(container))
+  ) {
     throw holdsData(name);
   }
   const initialising = found.containers.find(
@@ -205,10 +216,13 @@ function planStart(
 
 function planStop({ containers }: Found): Step[] {
   if (containers.length === 0) return [{ type: "say", text: "There is no container, so nothing runs." }];
-  return containers.map((container) =>
+  return containers.flatMap((container): Step[] =>
     isRunning(container)
-      ? { type: "stop_container", container: refOf(container) }
-      : { type: "say", text: `Container ${container.name} is stopped already.` },
+      ? [{ type: "stop_container", container: refOf(container) }]
+      : [
+          { type: "say", text: `Container ${container.name} is stopped already.` },
+          { type: "stay_stopped", container: refOf(container) },
+        ],
   );
 }
 

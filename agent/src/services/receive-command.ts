@@ -34,7 +34,8 @@ export interface Received {
   accepted?: OperationRecord;
 }
 
-const IMAGE_REFERENCE = /^[a-z0-9][a-zA-Z0-9._/:@-]*$/;
+/** It becomes part of a path of Docker's API, so no part of it may be empty or of dots only. */
+const IMAGE_REFERENCE = /^[a-z0-9](?!.*(?:\/\/|\/\.{1,2}(?:\/|$)))[a-zA-Z0-9._/:@-]*$/;
 /** The policy sees a complete body before anything is kept; id and address come later and have rules of their own. */
 const SOME_IMAGE_ID = `sha256:${"0".repeat(64)}`;
 const SOME_ADDRESS = "10.0.0.2";

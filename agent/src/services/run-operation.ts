@@ -8,7 +8,7 @@ import { createLineReader } from "../logs/lines.ts";
 import { within } from "../waiting.ts";
 import { blueprint, serviceFolders } from "./container-spec.ts";
 import { type Found, lookAtService } from "./look.ts";
-import { LABEL, type Ownership, volumeName } from "./naming.ts";
+import { LABEL, type Ownership, serviceLabel, volumeName } from "./naming.ts";
 import type { OperationLog } from "./operation-log.ts";
 import { plan, type Wanted } from "./plan.ts";
 import { type Course, executeStep, type Making, type StepDeps } from "./steps.ts";
@@ -49,8 +49,8 @@ export async function runOperation(
   try {
     await walk(deps, record, command, course, onStep);
   } catch (error) {
-    if (signal.reason instanceof AgentStopping) throw signal.reason;
-    failure = signal.aborted ? signal.reason : error;
+    if (signal.reason instanceof AgentStopping && !isMismatch(error)) throw signal.reason;
+    failure = signal.aborted && !isMismatch(error) ? signal.reason : error;
     onStep("cleaning up");
     await cleanUp(deps, command, course, failure);
   }
@@ -110,7 +110,10 @@ async function walk(
     onStep(step.type.replaceAll("_", " "));
     await executeStep(deps, course, step);
   }
-  if (command.kind === "deploy") journal.services.change(serviceId, { desired: "running", everDeployed: true });
+  if (command.kind === "deploy" || command.kind === "restart") {
+    // Also a restart has proven a database, which may be all that a new journal knows of it.
+    journal.services.change(serviceId, { desired: "running", everDeployed: true });
+  }
   if (command.kind === "delete") journal.services.change(serviceId, { desired: "absent", deleted: true });
 }
 
@@ -137,7 +140,7 @@ function createCourse(deps: OperationDeps, command: KeptCommand, log: OperationL
     };
   }
   const engineGraceMs = spec === undefined ? DEFAULT_GRACE_MS : engines[spec.engine].container(spec).stopGraceMs;
-  const nothing: Found = { containers: [], image: undefined, volumes: [], network: undefined, networks: [] };
+  const nothing: Found = { containers: [], image: undefined, volumes: [], network: undefined };
   return {
     owner,
     making,
@@ -159,10 +162,12 @@ async function cleanUp(deps: OperationDeps, command: KeptCommand, course: Course
       deps.docker.setRestartPolicy(course.container?.id ?? "", "unless-stopped"),
     );
   }
-  if (command.kind !== "deploy" && command.kind !== "restart") return;
   await attempt(log, "clean up", () =>
     within(deps.clock, CLEANUP_MS, "clean up", (signal) => removeOwn(deps, command, { ...course, signal })),
   );
+  if (command.kind === "restart" || command.kind === "stop") {
+    await attempt(log, "see what runs now", () => sayWhatRuns(deps, command, log));
+  }
   if (isMismatch(failure)) {
     await attempt(log, "note that it is stopped", async () =>
       deps.journal.services.change(command.serviceId, { desired: "stopped" }),
@@ -185,19 +190,37 @@ async function removeOwn(deps: OperationDeps, command: KeptCommand, course: Cour
     await docker.removeContainer(container.id, signal);
     log.add("info", `Container ${container.name}: removed, because this operation created it`);
   }
+  let kept = found.volumes.filter((volume) => !isOwn(volume)).length;
   for (const { name } of found.volumes.filter(isOwn)) {
-    if (journal.volumes.get(name)?.ready !== undefined) {
-      log.add("info", `Volume ${name}: kept, it holds a finished database`);
+    const record = journal.volumes.get(name);
+    if (record === undefined || record.ready !== undefined) {
+      const why = record === undefined ? "nothing is written down of what it holds" : "it holds a finished database";
+      log.add("info", `Volume ${name}: kept, ${why}`);
+      kept += 1;
       continue;
     }
     await docker.removeVolume(name, signal);
     journal.volumes.remove(name);
     log.add("info", `Volume ${name}: removed, because this operation created it and it never became ready`);
   }
-  if (found.network !== undefined && isOwn(found.network)) {
+  // A deploy that has come to nothing needs its address no more, and whoever leaves last takes the network along. A
+  // restart's service stays, and so does its address.
+  const isOver = command.kind === "deploy" && kept === 0 && found.containers.every(isOwn);
+  if (isOver && found.network !== undefined) {
     const { name, what } = await deps.environments.leave(environmentId, serviceId, signal);
     log.add("info", `Network ${name}: ${what}`);
   }
+}
+
+/** A restart or stop that ended half-way has left the database in one of two states; the reader has to know in which. */
+async function sayWhatRuns({ docker, agentId }: OperationDeps, { serviceId, kind }: KeptCommand, log: OperationLog) {
+  const containers = (await docker.listContainers(serviceLabel(serviceId))).filter(
+    ({ labels }) => labels[LABEL.agent] === agentId,
+  );
+  const running = containers.find(({ state }) => state === "running" || state === "restarting");
+  if (running === undefined) return log.add("warn", "The database is not running now. Restart starts it.");
+  const more = kind === "stop" ? "; a stop that Docker has begun still goes on" : "";
+  log.add("warn", `Container ${running.name} is running now${more}.`);
 }
 
 async function copyLastLines({ docker }: OperationDeps, { log, signal }: Course, containerId: string): Promise<void> {

@@ -374,3 +374,196 @@ test("cleans up when an operation is cancelled that waits for its second turn", 
   expect([fake.containers.size, fake.volumes.size, fake.networks.size]).toEqual([0, 0, 0]);
   again.journal.close();
 });
+
+test("never lets another database run on because it could not be stopped at once", async () => {
+  await run(deploy(spec));
+  for (const volume of fake.volumes.values()) volume.identity = "1234";
+  let stops = 0;
+  fake.before("stopContainer", () => {
+    stops += 1;
+    // The first is the restart itself, the second the reaction to the mismatch.
+    if (stops === 2) throw new AppError("docker_unavailable", "stop container: Docker does not answer");
+  });
+  const outcome = await run(restart(spec, 2));
+  expect(outcome.failure?.code).toBe("identity_mismatch");
+  expect(fake.only()).toMatchObject({ state: "exited", policy: "no" });
+  expect(rig.journal.services.get(spec.serviceId)?.desired).toBe("stopped");
+});
+
+test("names the other database also when the operation is cancelled while that one is being stopped", async () => {
+  await run(deploy(spec));
+  for (const volume of fake.volumes.values()) volume.identity = "1234";
+  const command = restart(spec, 2);
+  let stops = 0;
+  fake.before("stopContainer", async () => {
+    stops += 1;
+    if (stops === 2) rig.runner.cancel(command.operationId);
+  });
+  expect((await run(command)).failure?.code).toBe("identity_mismatch");
+  expect(fake.only()).toMatchObject({ state: "exited", policy: "no" });
+});
+
+test("does not start over the volume of another service", async () => {
+  await run(deploy(spec));
+  const other = serviceSpec({ environmentId: spec.environmentId, name: "audit", volumeId: spec.volumeId });
+  const forgetful = createRig({ clock, docker: fake.docker, agentId: rig.agentId });
+  const outcome = await run(restart(other, 1), forgetful);
+  expect(outcome.failure).toMatchObject({
+    code: "policy_refused",
+    message: expect.stringContaining("another service"),
+  });
+  expect(fake.only().labels[LABEL.service]).toBe(spec.serviceId);
+  await forgetful.dispose();
+});
+
+test("gives no new service an address that a container has of which the journal knows nothing", async () => {
+  await run(deploy(spec));
+  await run(stop(spec, 2));
+  rig.journal.networks.remove(spec.environmentId);
+  await run(deploy(serviceSpec({ environmentId: spec.environmentId, name: "audit" })));
+  const addresses = [...fake.containers.values()].map((one) => one.spec.network.address);
+  expect(addresses).toEqual(["10.218.0.2", "10.218.0.3"]);
+});
+
+test("keeps a volume whose record was lost while its deploy was ending", async () => {
+  fake.before("setRestartPolicy", () => {
+    rig.journal.volumes.remove(`dflow-vol-${spec.volumeId}`);
+    throw new AppError("docker_failed", "set restart policy: no");
+  });
+  expect((await run(deploy(spec))).state).toBe("failed");
+  expect(fake.volumes.size).toBe(1);
+});
+
+test("takes a finished database up again whose deploy failed at its very end", async () => {
+  fake.before("setRestartPolicy", () => {
+    throw new AppError("docker_unavailable", "set restart policy: Docker does not answer");
+  });
+  expect((await run(deploy(spec))).state).toBe("failed");
+  const [volume] = fake.volumes.values();
+  const identity = volume?.identity;
+  fake.unhook();
+  expect((await run(deploy(spec, 2))).state).toBe("succeeded");
+  expect([...fake.volumes.values()].map((one) => one.identity)).toEqual([identity]);
+  expect((await run(deploy(spec, 3))).failure?.code).toBe("already_deployed");
+});
+
+test("says after a cancelled restart that the database is stopped", async () => {
+  await run(deploy(spec));
+  const command = restart(spec, 2);
+  fake.before("stopContainer", () => rig.runner.cancel(command.operationId));
+  await run(command);
+  fake.unhook();
+  fake.end(fake.only().id, 0);
+  const another = restart(spec, 3);
+  fake.before("startContainer", () => rig.runner.cancel(another.operationId));
+  expect((await run(another)).state).toBe("cancelled");
+  expect(rig.lines(another.operationId).some((line) => line.startsWith("warn") && line.includes("not running"))).toBe(
+    true,
+  );
+});
+
+test("lets Docker bring back nothing that was stopped, also when it had ended by itself before", async () => {
+  await run(deploy(spec));
+  fake.end(fake.only().id, 1);
+  expect((await run(stop(spec, 2))).state).toBe("succeeded");
+  expect(fake.only().policy).toBe("no");
+  expect((await run(restart(spec, 3))).state).toBe("succeeded");
+  expect(fake.only().policy).toBe("unless-stopped");
+});
+
+test("brings a database back by itself that it knows only from a restart", async () => {
+  await run(deploy(spec));
+  const forgetful = createRig({ clock, docker: fake.docker, agentId: rig.agentId });
+  expect((await run(restart(spec, 2), forgetful)).state).toBe("succeeded");
+  expect(forgetful.journal.services.get(spec.serviceId)).toMatchObject({ desired: "running", everDeployed: true });
+  await forgetful.dispose();
+});
+
+test.each(["postgres/../../containers/x", "../x", "a/./b", "a//b"])("refuses %j as an image's name", (image) => {
+  expect(rig.receive(deploy({ ...spec, image }))).toMatchObject({
+    outcome: "rejected",
+    failure: { code: "invalid_input" },
+  });
+});
+
+test("leaves nothing of what Docker was still making when the deploy was cancelled", async () => {
+  for (const verb of ["createNetwork", "createVolume", "createContainer"] as const) {
+    const one = serviceSpec();
+    fake.addImage(one.image);
+    const command = deploy(one);
+    fake.before(verb, () => rig.runner.cancel(command.operationId));
+    fake.state.slowToMake = true;
+    expect((await run(command)).state).toBe("cancelled");
+    fake.unhook();
+    // Time enough for what is being made.
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect([fake.containers.size, fake.volumes.size, fake.networks.size]).toEqual([0, 0, 0]);
+  }
+});
+
+const LIVES = {
+  restart: ["listContainers", "stopContainer", "setRestartPolicy", "startContainer", "runInside"],
+  "restart with other settings": ["stopContainer", "removeContainer", "createContainer", "startContainer", "runInside"],
+  stop: ["listContainers", "stopContainer"],
+  delete: ["listContainers", "stopContainer", "removeContainer", "removeVolume", "listNetworks", "removeNetwork"],
+} as const;
+
+for (const [what, verbs] of Object.entries(LIVES)) {
+  for (const verb of verbs) {
+    test(`finishes a ${what} whose agent was killed at ${verb}`, async () => {
+      await run(deploy(spec));
+      const [volume] = [...fake.volumes.values()];
+      const command =
+        what === "stop"
+          ? stop(spec, 2)
+          : what === "delete"
+            ? remove(spec, 2, true)
+            : restart(what === "restart" ? spec : { ...spec, memoryBytes: 512 * 1024 * 1024 }, 2);
+      fake.before(verb, () => new Promise(() => undefined));
+      rig.receive(command);
+      await clock.advance(1_000);
+      fake.unhook();
+      const again = rig.reborn();
+      again.runner.resume();
+      expect((await settle(again.outcome(command.operationId))).state).toBe("succeeded");
+      if (what === "delete") {
+        expect([fake.containers.size, fake.volumes.size, fake.networks.size]).toEqual([0, 0, 0]);
+      } else {
+        expect([...fake.volumes.values()]).toEqual([volume]);
+        expect(fake.only().state).toBe(what === "stop" ? "exited" : "running");
+        if (what !== "stop") expect(fake.only()).toMatchObject({ policy: "unless-stopped" });
+      }
+      again.journal.close();
+    });
+  }
+}
+
+for (const verb of CRASH_POINTS) {
+  test(`can deploy again after Docker died at ${verb} and stayed away`, async () => {
+    fake.before(verb, () => {
+      fake.state.down = true;
+      throw new AppError("docker_unavailable", `${verb}: Docker does not answer`);
+    });
+    expect((await run(deploy(spec))).failure?.code).toBe("docker_unavailable");
+    fake.unhook();
+    fake.state.down = false;
+    expect((await run(deploy(spec, 2))).state).toBe("succeeded");
+    expect([fake.containers.size, fake.volumes.size, fake.networks.size]).toEqual([1, 1, 1]);
+    expect(fake.only()).toMatchObject({ state: "running", policy: "unless-stopped" });
+  });
+}
+
+test("leaves no network behind when every deploy of a new environment failed, whoever had made it", async () => {
+  fake.addImage(spec.image, { probesUntilReady: Number.POSITIVE_INFINITY });
+  const [first, second] = [deploy(spec), deploy(serviceSpec({ environmentId: spec.environmentId, name: "audit" }))];
+  rig.receive(first);
+  rig.receive(second);
+  await clock.advance(1_000);
+  rig.runner.cancel(first.operationId);
+  await settle(rig.outcome(first.operationId));
+  expect(fake.networks.size).toBe(1);
+  rig.runner.cancel(second.operationId);
+  await settle(rig.outcome(second.operationId));
+  expect(fake.networks.size).toBe(0);
+  expect(rig.journal.networks.all()).toEqual([]);
+});

@@ -14,6 +14,7 @@ import { type Ownership, serviceLabels } from "./naming.ts";
 import type { OperationLog } from "./operation-log.ts";
 import type { Step, StepMap, StepType } from "./plan.ts";
 import { createPullProgress } from "./pull-progress.ts";
+import { stopForeign } from "./stop-foreign.ts";
 import { waitReady } from "./wait-ready.ts";
 
 export interface StepDeps {
@@ -118,7 +119,9 @@ const EXECUTORS: { [K in StepType]: Executor<K> } = {
   async ensure_volume({ docker, journal }, { owner, log, signal }, { name }) {
     // The record first: a volume without one is taken for somebody's data and never wiped.
     journal.volumes.put({ name, serviceId: owner.serviceId, createdBy: owner.operationId });
-    await docker.createVolume(name, serviceLabels(owner), signal);
+    // Without the signal: Docker would go on making it behind the back of whoever cleans up.
+    await docker.createVolume(name, serviceLabels(owner));
+    signal.throwIfAborted();
     log.add("info", `Volume ${name}: created`);
   },
 
@@ -132,7 +135,8 @@ const EXECUTORS: { [K in StepType]: Executor<K> } = {
       imageId: course.imageId,
       network: { ...blueprint.network, address: course.address },
     };
-    course.container = { id: await docker.createContainer(spec, course.signal), name: spec.name };
+    // Without the signal, as above.
+    course.container = { id: await docker.createContainer(spec), name: spec.name };
     course.log.add("info", `Container ${spec.name}: created, address ${course.address}`);
   },
 
@@ -210,9 +214,13 @@ const EXECUTORS: { [K in StepType]: Executor<K> } = {
       course.log.add("info", `Identity checked: it is the same database (${identity})`);
       return;
     }
-    if (course.container !== undefined) await stop(deps, course, course.container);
+    const { container, stopGraceMs, log } = course;
+    const stopped =
+      container === undefined || (await stopForeign(deps, container, stopGraceMs, (text) => log.add("error", text)));
     throw new AppError("identity_mismatch", `${spec.name} came up as another database (${identity}, not ${expected})`, {
-      hint: "It was stopped, so that nothing is written to it. Its volume may have been replaced; look at it on the server.",
+      hint: stopped
+        ? "It was stopped, so that nothing is written to it. Its volume may have been replaced; look at it on the server."
+        : "It could not be stopped: stop it on the server. Its volume may have been replaced.",
     });
   },
 
@@ -222,6 +230,11 @@ const EXECUTORS: { [K in StepType]: Executor<K> } = {
 
   async stop_container(deps, course, { container }) {
     await stop(deps, course, container);
+  },
+
+  async stay_stopped({ docker }, { signal }, { container }) {
+    // Docker brings back at its next start what ended by itself, unless it is told not to.
+    await docker.setRestartPolicy(container.id, "no", signal);
   },
 
   async remove_volume({ docker, journal }, { log, signal }, { name }) {
