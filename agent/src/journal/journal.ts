@@ -39,6 +39,8 @@ const operationSchema = z.object({
   /** What restart has to change: when the container had started before. */
   containerStartedAt: z.string().optional(),
   outcome: outcomeSchema.optional(),
+  /** It was cancelled after it had begun: a new run of the agent only cleans up. */
+  cancelled: z.boolean().optional(),
   /** The control plane has the result. */
   acknowledged: z.boolean(),
 });

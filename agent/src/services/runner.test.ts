@@ -567,3 +567,19 @@ test("leaves no network behind when every deploy of a new environment failed, wh
   expect(fake.networks.size).toBe(0);
   expect(rig.journal.networks.all()).toEqual([]);
 });
+
+test("remembers a cancel over a kill in the middle of cleaning up, and does not make it all anew", async () => {
+  fake.addImage(spec.image, { probesUntilReady: 5 });
+  const command = deploy(spec);
+  rig.receive(command);
+  await clock.advance(1_000);
+  fake.before("removeContainer", () => new Promise(() => undefined));
+  rig.runner.cancel(command.operationId);
+  await clock.advance(1_000);
+  fake.unhook();
+  const again = rig.reborn();
+  again.runner.resume();
+  expect((await settle(again.outcome(command.operationId))).state).toBe("cancelled");
+  expect([fake.containers.size, fake.volumes.size, fake.networks.size]).toEqual([0, 0, 0]);
+  again.journal.close();
+});

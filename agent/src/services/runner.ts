@@ -176,24 +176,32 @@ export function createRunner(deps: OperationDeps, options: RunnerOptions, events
     enqueue({ serviceId, operationId, run: (task) => runCommand(operationId, command, task) });
   };
 
+  const abortOnRequest = (operationId: string) => {
+    const task = [...waiting, ...active.keys()].find((one) => one.operationId === operationId);
+    task?.controller.abort(new AppError("cancelled", "cancelled on request"));
+    return task;
+  };
+
   return {
     submit,
 
     resume() {
-      for (const record of journal.operations.unfinished()) submit(record);
+      for (const record of journal.operations.unfinished()) {
+        submit(record);
+        if (record.cancelled) abortOnRequest(record.operationId);
+      }
     },
 
     cancel(operationId) {
-      const reason = new AppError("cancelled", "cancelled on request");
-      const task = [...waiting, ...active.keys()].find((one) => one.operationId === operationId);
-      task?.controller.abort(reason);
-      const queued = task === undefined ? -1 : waiting.indexOf(task);
-      const record = journal.operations.get(operationId);
-      if (task === undefined || queued === -1 || record?.startedAt !== undefined) return;
+      const task = abortOnRequest(operationId);
+      if (task === undefined) return;
+      const queued = waiting.indexOf(task);
+      const hasBegun = journal.operations.get(operationId)?.startedAt !== undefined;
       try {
+        if (queued === -1 || hasBegun) return void journal.operations.change(operationId, { cancelled: true });
         finish(operationId, notStarted(task.controller.signal), logOf(operationId));
       } catch (error) {
-        // It ends when its turn comes.
+        // It ends all the same, when its turn comes.
         if (isDiskFull(error)) return;
         throw error;
       }
