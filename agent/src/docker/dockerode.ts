@@ -1,5 +1,5 @@
 /** Docker's verbs over the engine's socket: the only importer of dockerode. */
-import { Readable } from "node:stream";
+import type { Readable } from "node:stream";
 import { AppError } from "@dflow/protocol";
 import Dockerode, { type ContainerCreateOptions, type ContainerInspectInfo } from "dockerode";
 import type { Clock } from "../deps.ts";
@@ -230,15 +230,19 @@ export function createDockerode({ socketPath, clock, inspectBody }: DockerodeOpt
     openLogs: (id, request, signal) =>
       ask(`read the log of ${id}`, READ_MS, signal, (ended) =>
         orAbsent(
-          docker.getContainer(id).logs({
-            follow: request.follow as true,
+          // dockerode's own verb reads all of a log that is not followed into memory, and twice.
+          openStream(docker, `/containers/${id}/logs?`, {
+            follow: request.follow,
             stdout: true,
             stderr: true,
             timestamps: request.timestamps,
-            tail: (request.tail ?? "all") as number,
-            ...(request.since === undefined ? {} : { since: request.since as unknown as number }),
-          }) as Promise<Readable | Buffer>,
-        ).then((body) => asStream(body, ended)),
+            tail: request.tail ?? "all",
+            ...(request.since === undefined ? {} : { since: request.since }),
+          }),
+        ).then((stream) => {
+          if (ended.aborted) stream?.destroy();
+          return stream;
+        }),
       ),
 
     openEvents: (onEvent, signal) =>
@@ -346,11 +350,13 @@ async function unlessLate(opening: Promise<NodeJS.ReadableStream>, ended: AbortS
   return stream;
 }
 
-/** Without follow, dockerode reads the whole answer by itself. */
-function asStream(body: Readable | Buffer | undefined, ended: AbortSignal): Readable | undefined {
-  if (body instanceof Uint8Array) return Readable.from([body]);
-  if (ended.aborted) body?.destroy();
-  return body;
+function openStream(docker: Dockerode, path: string, options: object): Promise<Readable> {
+  return new Promise((resolve, reject) => {
+    docker.modem.dial({ path, method: "GET", isStream: true, statusCodes: { 200: true }, options }, (error, stream) => {
+      if (error) reject(error);
+      else resolve(stream as Readable);
+    });
+  });
 }
 
 async function collect(stream: Readable): Promise<{ stdout: string; stderr: string }> {

@@ -226,6 +226,7 @@ async function sayWhatRuns({ docker, agentId }: OperationDeps, { serviceId, kind
 async function copyLastLines({ docker }: OperationDeps, { log, signal }: Course, containerId: string): Promise<void> {
   const stream = await docker.openLogs(containerId, { follow: false, tail: LAST_LINES, timestamps: false }, signal);
   if (stream === undefined) return;
+  signal.addEventListener("abort", () => stream.destroy(), { once: true });
   const reader = createLineReader(({ text }) => log.add("output", text));
   for await (const chunk of stream) reader.feed(chunk as Buffer);
   reader.end();
