@@ -30,6 +30,7 @@ import { type ApiRouter, createRouter } from "./http/router.ts";
 import { createStreamLimit } from "./http/stream-limit.ts";
 import { createInvitationRoutes } from "./invitations/routes.ts";
 import { createOperationRoutes } from "./operations/routes.ts";
+import { createSweeper } from "./retention/sweep.ts";
 import { createServerRoutes } from "./servers/routes.ts";
 import { createServiceRoutes } from "./services/routes.ts";
 import { createWorkspaceRoutes } from "./workspaces/routes.ts";
@@ -49,6 +50,7 @@ export async function createApp(deps: Deps, agents: AgentsSide): Promise<App> {
   const access = createAccess(deps);
   const people = createPeople(deps);
   const streams = createStreamLimit();
+  const sweeper = createSweeper(deps);
   const rooms: RoomDeps = { ...deps, access, agents, streams, stopping: stopping.signal };
   const app = createRouter();
 
@@ -90,11 +92,12 @@ export async function createApp(deps: Deps, agents: AgentsSide): Promise<App> {
     hono: app,
     attach: agents.attach,
     async start() {
-      await people.forgetEndedSessions();
       await agents.start();
+      sweeper.start();
     },
     async stop() {
       stopping.abort();
+      await sweeper.stop();
       await agents.stop();
     },
   };

@@ -107,3 +107,14 @@ describe("progress", () => {
     await until(() => harness.events.some((event) => event.type === "operation" && event.id === operationId));
   });
 });
+
+describe("a log that went because of its age", () => {
+  it("stays away: lines that still come are acknowledged and let go of", async () => {
+    await progress(0, ["a", "b"]);
+    await harness.deps.db.deleteFrom("operation_log").where("operation_id", "=", operationId).execute();
+    await harness.deps.db.updateTable("operation").set({ log_removed_at: 1 }).where("id", "=", operationId).execute();
+    expect(await progress(2, ["c"])).toBe(3);
+    expect(await texts()).toEqual([]);
+    expect(await harness.operation(operationId)).toMatchObject({ line_count: 2 });
+  });
+});

@@ -77,8 +77,14 @@ export async function storeProgress(
   };
 }
 
-/** Whether the last line is the one that says that the rest is left out. */
+/** Whether nothing more is kept: the last line says that the rest is left out, or the whole log went because of its age. */
 export async function isLogCut(trx: Trx, operationId: string): Promise<boolean> {
+  const operation = await trx
+    .selectFrom("operation")
+    .select("log_removed_at")
+    .where("id", "=", operationId)
+    .executeTakeFirst();
+  if (operation !== undefined && operation.log_removed_at !== null) return true;
   const last = await trx
     .selectFrom("operation_log")
     .select(["level", "text"])

@@ -30,8 +30,6 @@ export interface People {
   session(
     headers: Headers,
   ): Promise<{ principal: Extract<Principal, { kind: "user" }>; cookies: string[] } | undefined>;
-  /** Removes the rows of sessions that have ended by time. */
-  forgetEndedSessions(): Promise<void>;
   hashPassword(password: string): Promise<string>;
   /** Throws `unauthenticated` when it is not this user's; guesses count as those at sign-in do. */
   checkPassword(user: { id: string; email: string }, password: string, address: string): Promise<void>;
@@ -91,10 +89,6 @@ export function createPeople(deps: PeopleDeps): People {
         },
         cookies: set.getSetCookie(),
       };
-    },
-    async forgetEndedSessions() {
-      const now = new Date(deps.clock.now()).toISOString();
-      await deps.db.deleteFrom("session").where("expiresAt", "<", now).execute();
     },
     async hashPassword(password) {
       const context = await auth.$context;

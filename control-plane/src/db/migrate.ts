@@ -3,9 +3,10 @@ import { messageOf } from "@dflow/protocol";
 import { type Migration, Migrator } from "kysely/migration";
 import type { Db } from "./database.ts";
 import { first } from "./migrations/0001-first.ts";
+import { retention } from "./migrations/0002-retention.ts";
 
 /** In order. A migration that was released is never edited; a change is a new one. */
-const MIGRATIONS: Record<string, Migration> = { "0001-first": first };
+const MIGRATIONS: Record<string, Migration> = { "0001-first": first, "0002-retention": retention };
 
 export async function migrate(db: Db): Promise<void> {
   const { error, results } = await migrator(db).migrateToLatest();

@@ -160,6 +160,8 @@ export interface OperationTable {
   /** Lines received so far, and how many the agent said there are in all (with the result). */
   line_count: Generated<number>;
   lines_total: number | null;
+  /** When the log went because of its age. `line_count` stays what it was. */
+  log_removed_at: number | null;
   revision: Generated<number>;
 }
 

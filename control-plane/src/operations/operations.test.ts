@@ -53,7 +53,7 @@ const textOf = (event: { data: unknown } | undefined) => (event?.data as Operati
 
 describe("the log as JSON", () => {
   test("is read on from `next`, and is complete when the operation has ended and every line is here", async () => {
-    expect((await log()).body).toEqual({ lines: [], next: 0, complete: false });
+    expect((await log()).body).toEqual({ lines: [], next: 0, complete: false, removed: null });
     await write(0, "one", "two");
     const first = (await log()).body;
     expect([first.lines.map((line) => line.text), first.next, first.complete]).toEqual([["one", "two"], 2, false]);
@@ -61,7 +61,7 @@ describe("the log as JSON", () => {
     const second = (await log("?after=2")).body;
     expect([second.lines.map((line) => line.text), second.next]).toEqual([["three"], 3]);
     await api.finish(operation, "succeeded");
-    expect((await log("?after=3")).body).toEqual({ lines: [], next: 3, complete: true });
+    expect((await log("?after=3")).body).toEqual({ lines: [], next: 3, complete: true, removed: null });
     expect((await log()).body.complete).toBe(true);
   });
 

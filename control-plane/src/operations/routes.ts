@@ -82,8 +82,8 @@ export function createOperationRoutes(deps: RoomDeps): ApiRouter {
       const { id } = c.req.valid("param");
       const { after, follow } = c.req.valid("query");
       if (follow !== true) {
-        const { lines, next, complete } = await readLog(deps, id, after);
-        return c.json({ lines, next, complete }, 200);
+        const { lines, next, complete, removed } = await readLog(deps, id, after);
+        return c.json({ lines, next, complete, removed }, 200);
       }
       const resumed = lineIndex.safeParse(c.req.header("Last-Event-ID"));
       const from = c.req.header("Last-Event-ID") !== undefined && resumed.success ? resumed.data : after;

@@ -13,7 +13,7 @@ import {
   readLogLines,
   setCancelRequested,
 } from "./store.ts";
-import { isLogComplete, logLineView, operationView } from "./view.ts";
+import { isLogComplete, logLineView, logRemoval, operationView, removalLine } from "./view.ts";
 
 /** Lines of one answer. */
 const LOG_PAGE_LINES = 1_000;
@@ -34,8 +34,10 @@ export async function readLog({ db }: Pick<RoomDeps, "db">, id: string, after: n
   // The operation first: lines that arrive between the two reads are read with it, never skipped.
   const operation = found(await findOperation(db, id));
   const rows = await readLogLines(db, id, after, LOG_PAGE_LINES);
-  const next = (rows.at(-1)?.n ?? after - 1) + 1;
-  return { lines: rows.map(logLineView), next, complete: isLogComplete(operation, next), operation };
+  const lines = operation.log_removed_at === null ? rows.map(logLineView) : removalLine(operation, after);
+  const next = (lines.at(-1)?.n ?? after - 1) + 1;
+  const removed = logRemoval(operation) ?? null;
+  return { lines, next, complete: isLogComplete(operation, next), removed, operation };
 }
 
 /**

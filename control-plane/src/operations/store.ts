@@ -69,7 +69,10 @@ export async function neverSent(db: Conn, serviceId: string): Promise<boolean> {
   return sent === undefined;
 }
 
-export async function insertOperation(trx: Trx, row: Omit<OperationRow, "revision" | "line_count">): Promise<void> {
+export async function insertOperation(
+  trx: Trx,
+  row: Omit<OperationRow, "revision" | "line_count" | "log_removed_at">,
+): Promise<void> {
   await trx.insertInto("operation").values(row).execute();
 }
 

@@ -1110,8 +1110,17 @@ export interface components {
             lines: components["schemas"]["OperationLogLine"][];
             /** @description Pass as `after` to read on */
             next: number;
-            /** @description The operation has ended and every line is here */
+            /** @description The operation has ended and there is no line after these; see `removed` */
             complete: boolean;
+            /** @description Set when the log went because of its age: one line that says so is all that is left */
+            removed: {
+                /**
+                 * Format: date-time
+                 * @description ISO 8601, UTC
+                 */
+                at: string;
+                reason: string;
+            } | null;
         };
         OperationLogLine: {
             /** @description Index in the log, from 0 */

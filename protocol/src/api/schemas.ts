@@ -226,10 +226,14 @@ export const operationLogLineSchema = z.object({
   level: logLevelSchema,
   text: z.string(),
 });
+export const logRemovalSchema = z.object({ at: timeSchema, reason: z.string() });
 export const operationLogSchema = z.object({
   lines: z.array(operationLogLineSchema),
   next: z.number().int().describe("Pass as `after` to read on"),
-  complete: z.boolean().describe("The operation has ended and every line is here"),
+  complete: z.boolean().describe("The operation has ended and there is no line after these; see `removed`"),
+  removed: logRemovalSchema
+    .nullable()
+    .describe("Set when the log went because of its age: one line that says so is all that is left"),
 });
 
 /** One line of a container's log, the data of an SSE event whose id is the cursor to resume from. */
@@ -279,5 +283,6 @@ export type Application = z.infer<typeof applicationSchema>;
 export type Environment = z.infer<typeof environmentSchema>;
 export type Service = z.infer<typeof serviceSchema>;
 export type Operation = z.infer<typeof operationSchema>;
+export type LogRemoval = z.infer<typeof logRemovalSchema>;
 export type OperationLogLine = z.infer<typeof operationLogLineSchema>;
 export type EngineInfo = z.infer<typeof engineSchema>;
