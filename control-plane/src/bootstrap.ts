@@ -5,6 +5,7 @@ import { z } from "zod";
 import { addApiKey } from "./api-keys/service.ts";
 import { writeAudit } from "./audit/write-audit.ts";
 import { createPeople, type PeopleDeps } from "./auth/people.ts";
+import { replacePassword } from "./auth/replace-password.ts";
 import type { Trx } from "./db/database.ts";
 import { addMember, insertWorkspace, workspacesOf } from "./workspaces/store.ts";
 
@@ -63,11 +64,6 @@ function readPresent(file: string): FirstLogin | undefined {
       cause: error,
     });
   }
-}
-
-async function replacePassword(trx: Trx, userId: string, passwordHash: string): Promise<void> {
-  await trx.updateTable("account").set({ password: passwordHash }).where("userId", "=", userId).execute();
-  await trx.deleteFrom("session").where("userId", "=", userId).execute();
 }
 
 async function ownWorkspace({ random, clock }: PeopleDeps, trx: Trx, userId: string): Promise<string> {

@@ -1,15 +1,18 @@
 /** The process: arguments, real dependencies, start, signals, exit codes. Nothing imports it. */
 import { chmodSync, closeSync, mkdirSync, openSync } from "node:fs";
 import type { Server } from "node:http";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { messageOf } from "@dflow/protocol";
 import { createAdaptorServer } from "@hono/node-server";
 import { type Logger, pino } from "pino";
+import { type AdminHost, runAdmin } from "./admin/admin.ts";
+import { createTerminal } from "./admin/platform.ts";
 import { createAgents } from "./agents/create-agents.ts";
 import { type App, createApp } from "./app.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { type Config, loadConfig, parseConfig } from "./config.ts";
+import { databaseFile } from "./data-folder.ts";
 import { createDatabase } from "./db/database.ts";
 import { lockDataDir } from "./db/lock.ts";
 import { migrate } from "./db/migrate.ts";
@@ -24,7 +27,8 @@ import { createSigner } from "./secrets/signer.ts";
 
 const USAGE = `Usage: control-plane [serve] --data-dir DIR [--config FILE]
        control-plane bootstrap --data-dir DIR --email ADDRESS --out FILE
-       control-plane openapi`;
+       control-plane openapi
+       control-plane admin COMMAND … (scripts/dflow-admin)`;
 
 /** Open requests get this long to end after a stop was asked for. */
 const STOP_DEADLINE_MS = 10_000;
@@ -32,6 +36,7 @@ const STOP_DEADLINE_MS = 10_000;
 class UsageError extends Error {}
 
 async function main(args: string[]): Promise<void> {
+  if (args[0] === "admin") process.exit(await runAdmin(args.slice(1), adminHost()));
   const { values, positionals } = readArguments(args);
   const [command = "serve", ...rest] = positionals;
   if (rest.length > 0) throw new UsageError(`unexpected: ${rest.join(" ")}`);
@@ -138,6 +143,15 @@ async function runBootstrap(dataDir: string, email: string, out: string): Promis
   }
 }
 
+function adminHost(): AdminHost {
+  return {
+    ...createPlatform(),
+    terminal: createTerminal(),
+    defaultWebDir: builtWeb(),
+    open: (dataDir) => openDeps(parseConfig({}, { dataDir }), pino({ level: "silent" })),
+  };
+}
+
 /** The routes are the document: the application is built and never started, its database never opened. */
 async function printDocument(): Promise<void> {
   const config = parseConfig({}, { dataDir: "." });
@@ -158,7 +172,7 @@ async function printDocument(): Promise<void> {
 async function openDeps(config: Config, log: Logger): Promise<Deps> {
   const platform = createPlatform();
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
-  const file = join(config.dataDir, "control-plane.sqlite");
+  const file = databaseFile(config.dataDir);
   // SQLite gives its own files the mode that this one has.
   closeSync(openSync(file, "a", 0o600));
   chmodSync(file, 0o600);

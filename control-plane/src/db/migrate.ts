@@ -1,5 +1,6 @@
 /** Brings the file to the newest schema: numbered migrations, each run once, all or nothing. */
 import { messageOf } from "@dflow/protocol";
+import { sql } from "kysely";
 import { type Migration, Migrator } from "kysely/migration";
 import type { Db } from "./database.ts";
 import { first } from "./migrations/0001-first.ts";
@@ -20,6 +21,12 @@ export async function migrate(db: Db): Promise<void> {
 export async function isMigrated(db: Db): Promise<boolean> {
   const known = await migrator(db).getMigrations();
   return known.every((migration) => migration.executedAt !== undefined);
+}
+
+/** Migrations of this database that this version does not know: a newer one has written it. */
+export async function unknownMigrations(db: Db): Promise<string[]> {
+  const { rows } = await sql<{ name: string }>`select name from kysely_migration`.execute(db);
+  return rows.map(({ name }) => name).filter((name) => !(name in MIGRATIONS));
 }
 
 function migrator(db: Db): Migrator {
