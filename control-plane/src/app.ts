@@ -29,6 +29,10 @@ import { problemResponse } from "./http/problem.ts";
 import { type ApiRouter, createRouter } from "./http/router.ts";
 import { createStreamLimit } from "./http/stream-limit.ts";
 import { createInvitationRoutes } from "./invitations/routes.ts";
+import { createEventLoopMeter } from "./metrics/event-loop.ts";
+import { countLogStreams } from "./metrics/log-stream-count.ts";
+import { createRequestMeter } from "./metrics/request-meter.ts";
+import { createMetricsRoutes, meterRequests } from "./metrics/routes.ts";
 import { createOperationRoutes } from "./operations/routes.ts";
 import { createSweeper } from "./retention/sweep.ts";
 import { createServerRoutes } from "./servers/routes.ts";
@@ -51,12 +55,18 @@ export async function createApp(deps: Deps, agents: AgentsSide): Promise<App> {
   const people = createPeople(deps);
   const streams = createStreamLimit();
   const sweeper = createSweeper(deps);
-  const rooms: RoomDeps = { ...deps, access, agents, streams, stopping: stopping.signal };
+  const counted = countLogStreams(agents);
+  const meters = {
+    requests: createRequestMeter(),
+    eventLoop: createEventLoopMeter(deps.timers),
+    openLogs: counted.openLogs,
+  };
+  const rooms: RoomDeps = { ...deps, access, agents: counted.agents, streams, stopping: stopping.signal };
   const app = createRouter();
 
   app.onError((error, c) => problemResponse(c, deps.log, error));
   app.notFound((c) => problemResponse(c, deps.log, new AppError("not_found", `There is nothing at ${c.req.path}.`)));
-  app.use(identifyRequest(deps), securityHeaders, strictTransport(deps));
+  app.use(meterRequests(deps, meters), identifyRequest(deps), securityHeaders, strictTransport(deps));
   app.use("/api/*", limitRatePerAddress(deps), limitBody, authenticate(deps, people), limitRatePerPrincipal(deps));
 
   app.route("/api/auth", createAuthRoutes(rooms, people));
@@ -85,6 +95,7 @@ export async function createApp(deps: Deps, agents: AgentsSide): Promise<App> {
   });
 
   app.route("/", createHealthRoutes(deps));
+  app.route("/", createMetricsRoutes(rooms, meters));
   app.route("/", agents.routes);
   if (deps.config.webDir !== undefined) app.use(await dashboardFiles(deps.config.webDir));
 
@@ -94,9 +105,11 @@ export async function createApp(deps: Deps, agents: AgentsSide): Promise<App> {
     async start() {
       await agents.start();
       sweeper.start();
+      meters.eventLoop.start();
     },
     async stop() {
       stopping.abort();
+      meters.eventLoop.stop();
       await sweeper.stop();
       await agents.stop();
     },
