@@ -18,6 +18,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createDatabase } from "../db/database.ts";
 import { insertServer } from "../testing/api.ts";
 import { createTestPlatform } from "../testing/platform.ts";
+import { GENERATIONS_AHEAD } from "./go-ahead.ts";
 
 const MAIN = join(import.meta.dirname, "../main.ts");
 const EMAIL = "a@example.test";
@@ -255,6 +256,21 @@ describe("backup and restore", () => {
     const doctor = await admin("doctor", "--data-dir", elsewhere, "--config", second.config);
     expect(doctor.out).toContain("a stored password opens");
     await second.stop();
+  });
+
+  test("a restore goes on ahead of what agents remember of the time after the backup, and is in the audit", async () => {
+    const target = join(home, "ahead");
+    expect((await admin("restore", "--from", folder, "--data-dir", target)).code).toBe(0);
+    const db = createDatabase(join(target, "control-plane.sqlite"));
+    const service = await db.selectFrom("service").select("generation").executeTakeFirstOrThrow();
+    const audit = await db
+      .selectFrom("audit")
+      .select("details")
+      .where("action", "=", "control_plane.restore")
+      .execute();
+    await db.destroy();
+    expect(service.generation).toBe(GENERATIONS_AHEAD);
+    expect(audit).toHaveLength(1);
   });
 
   test("a restore refuses a folder that a control plane holds, with --replace too", async () => {

@@ -6,6 +6,7 @@ import { DATABASE_FILE, KEYS_FOLDER } from "../data-folder.ts";
 import { databaseDamage } from "../db/copy.ts";
 import { lockDataDir } from "../db/lock.ts";
 import type { Platform } from "../platform.ts";
+import { goAhead } from "./go-ahead.ts";
 import { fileEntry, MANIFEST_FILE, type Manifest, parseManifest } from "./manifest.ts";
 
 export interface RestoreRequest {
@@ -39,6 +40,8 @@ export async function restore(
       });
     }
     await copyInto(draft, from, manifest);
+    const { takenAt, version } = manifest;
+    await goAhead({ clock, random }, join(draft, DATABASE_FILE), { takenAt, version });
     let keptIn: string | undefined;
     if (present.length > 0) {
       keptIn = join(dataDir, `replaced-${new Date(clock.now()).toISOString().replaceAll(":", "-")}`);
