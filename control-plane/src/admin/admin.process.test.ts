@@ -289,6 +289,7 @@ describe("backup and restore", () => {
     expect([refused.code, refused.error.includes("--replace")]).toEqual([1, true]);
     expect(readFileSync(join(target, "keys", "signing.json"), "utf8")).toBe(before);
 
+    mkdirSync(join(target, "restore-left-by-a-kill"));
     expect((await admin("restore", "--from", folder, "--data-dir", target, "--replace")).code).toBe(0);
     const kept = readdirSync(target).find((name) => name.startsWith("replaced-")) ?? "";
     expect(readFileSync(join(target, kept, "keys", "signing.json"), "utf8")).toBe(before);

@@ -1,5 +1,5 @@
 /** Puts a backup of the control plane into a data folder that no control plane uses. */
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { AppError, messageOf } from "@dflow/protocol";
 import { DATABASE_FILE, KEYS_FOLDER } from "../data-folder.ts";
@@ -31,8 +31,12 @@ export async function restore(
   await checkSums(from, manifest);
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   const unlock = lock(dataDir);
-  const draft = join(dataDir, `restore-${random.id()}`);
+  const draft = join(dataDir, DRAFT_PREFIX + random.id());
   try {
+    // What a restore that was killed has left: it holds keys, and the lock says that nobody works on it.
+    for (const name of readdirSync(dataDir).filter((name) => name.startsWith(DRAFT_PREFIX))) {
+      rmSync(join(dataDir, name), { recursive: true, force: true });
+    }
     const present = OURS.filter((name) => existsSync(join(dataDir, name)));
     if (present.length > 0 && !replace) {
       throw new AppError("invalid_input", `${dataDir} holds a control plane already (${present.join(", ")}).`, {
@@ -57,6 +61,8 @@ export async function restore(
     unlock();
   }
 }
+
+const DRAFT_PREFIX = "restore-";
 
 /** A database of another time must not find this one's log beside it: SQLite would mix the two. */
 const OURS = [DATABASE_FILE, `${DATABASE_FILE}-wal`, `${DATABASE_FILE}-shm`, KEYS_FOLDER];
