@@ -9,6 +9,7 @@ import { createConnection } from "./link/connection.ts";
 import { createDelivery } from "./link/delivery.ts";
 import { createDispatch } from "./link/dispatch.ts";
 import { createHandshake } from "./link/handshake.ts";
+import { type ThisProcess, writeLinkState } from "./link/link-state.ts";
 import type { AgentKey } from "./link/signing.ts";
 import type { Dial } from "./link/socket.ts";
 import { createLogStreams } from "./logs/log-streams.ts";
@@ -29,6 +30,7 @@ export interface AgentDeps {
   dial: Dial;
   key: AgentKey;
   agentVersion: string;
+  process: ThisProcess;
 }
 
 export interface Agent {
@@ -132,7 +134,18 @@ export function createAgent(config: Config, deps: AgentDeps): Agent {
     };
   };
 
+  const noteLink = (online: boolean) => {
+    try {
+      writeLinkState(files, paths.link, deps.process, online, clock.wallMs());
+    } catch (error) {
+      // A full disk does not end the link; it must not leave an old word standing either.
+      files.remove(paths.link);
+      log.warn({ reason: messageOf(error) }, "the link's state could not be written");
+    }
+  };
+
   const onReady = async () => {
+    noteLink(true);
     const session = ++sessions;
     // A full state from before the first look would say of every service that it is not here.
     await observer.firstLook;
@@ -147,7 +160,10 @@ export function createAgent(config: Config, deps: AgentDeps): Agent {
       ready: () => void onReady(),
       frame: (frame) => dispatch.frame(frame),
       unsupported: (frame) => dispatch.unsupported(frame),
-      lost: () => streams.closeAll(),
+      lost: () => {
+        noteLink(false);
+        streams.closeAll();
+      },
       heartbeat: () => ({
         type: "heartbeat",
         data: { ...observer.health(), running: runner.running(), streams: streams.count(), rssBytes: host.rssBytes() },
@@ -169,6 +185,7 @@ export function createAgent(config: Config, deps: AgentDeps): Agent {
   return {
     start() {
       log.info({ agentId, server: enrolment.serverName, dataDir }, "agent starts");
+      noteLink(false);
       compact();
       void dockerVersion().catch((error) => log.debug({ reason: messageOf(error) }, "Docker's version is not known"));
       observer.start();

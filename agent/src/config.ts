@@ -42,6 +42,7 @@ export const dataPaths = (dataDir: string) => ({
   key: `${dataDir}/key.json`,
   journal: `${dataDir}/journal.db`,
   lock: `${dataDir}/agent.lock`,
+  link: `${dataDir}/link.json`,
   services: `${dataDir}/services`,
 });
 

@@ -67,12 +67,20 @@ test("enrols by a token from a file, connects, keeps a second agent off its fold
   const third = startAgent(["run", "--data-dir", dataDir]);
   await controlPlane.connected(2);
   await controlPlane.until(() => controlPlane.frames.findLast((frame) => frame.type === "state"));
+  expect(await runAgent(["status", "--data-dir", dataDir])).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^"test-server" at http.*: online since 20/),
+  });
   const commandLine = readFileSync(`/proc/${third.child.pid}/cmdline`, "utf8");
   expect(commandLine).not.toContain("jt1.");
   third.child.kill("SIGTERM");
   const ended = await third.ended;
   expect(ended.code).toBe(0);
   expect(ended.stdout).toContain("databases keep running");
+  expect(await runAgent(["status", "--data-dir", dataDir])).toMatchObject({
+    code: 5,
+    stderr: expect.stringContaining("not running"),
+  });
 });
 test("connects and says so when Docker does not answer", async () => {
   const dataDir = join(folder, "data");

@@ -9,9 +9,10 @@ import { type Config, dataPaths, loadEnrolment, loadSettings } from "./config.ts
 import { createDockerode } from "./docker/dockerode.ts";
 import { lockFolder } from "./journal/database.ts";
 import { enrol } from "./link/enrol.ts";
+import { readLinkState } from "./link/link-state.ts";
 import { loadKey } from "./link/signing.ts";
 import { dialWebSocket } from "./link/web-socket.ts";
-import { createClock, createFiles, createHost, createRandom } from "./platform.ts";
+import { createClock, createFiles, createHost, createProcesses, createRandom } from "./platform.ts";
 import { checkCreateBody } from "./policy/policy.ts";
 import { within } from "./waiting.ts";
 
@@ -19,12 +20,13 @@ const AGENT_VERSION = "0.1.0";
 const STOP_DEADLINE_MS = 15_000;
 const FACTS_MS = 3_000;
 
-const EXIT = { failed: 1, usage: 2, locked: 3, notEnrolled: 4 } as const;
+const EXIT = { failed: 1, usage: 2, locked: 3, notEnrolled: 4, notOnline: 5 } as const;
 
 const USAGE = `dFlow agent ${AGENT_VERSION}
 
   agent enrol --url URL --data-dir DIR [--token-file FILE]   make this server known; the token comes from the file or from standard input
   agent run --data-dir DIR                                   connect and work
+  agent status --data-dir DIR                                say whether this server is online; code 0 only when it is
   agent version`;
 
 const clock = () => createClock();
@@ -135,6 +137,7 @@ async function runAgent(args: Arguments): Promise<number> {
     dial: dialWebSocket,
     key,
     agentVersion: AGENT_VERSION,
+    process: createProcesses(),
   });
   const onFatal = (error: unknown) => {
     log.error({ err: error }, "the agent ends by a bug; it goes on at its next start");
@@ -155,6 +158,20 @@ async function runAgent(args: Arguments): Promise<number> {
   return 0;
 }
 
+function showStatus(args: Arguments): number {
+  const dataDir = resolve(required(args.dataDir, "--data-dir"));
+  const files = createFiles();
+  const enrolment = loadEnrolment(files, dataDir);
+  if (enrolment === undefined) {
+    process.stderr.write(`${dataDir} is not enrolled\n`);
+    return EXIT.notEnrolled;
+  }
+  const { state, since } = readLinkState(files, dataPaths(dataDir).link, createProcesses());
+  const line = `"${enrolment.serverName}" at ${enrolment.controlPlaneUrl}: ${state}${since === undefined ? "" : ` since ${since}`}\n`;
+  (state === "online" ? process.stdout : process.stderr).write(line);
+  return state === "online" ? 0 : EXIT.notOnline;
+}
+
 async function main(argv: string[]): Promise<number> {
   const args = parseArguments(argv);
   switch (args.command) {
@@ -162,6 +179,8 @@ async function main(argv: string[]): Promise<number> {
       return runEnrol(args);
     case "run":
       return runAgent(args);
+    case "status":
+      return showStatus(args);
     case "version":
       process.stdout.write(`${AGENT_VERSION}\n`);
       return 0;

@@ -16,6 +16,7 @@ import {
 import { arch, cpus, hostname, type as osType, release, totalmem, uptime } from "node:os";
 import { dirname } from "node:path";
 import type { Clock, Files, Host, Random } from "./deps.ts";
+import type { ThisProcess } from "./link/link-state.ts";
 
 export function createClock(): Clock {
   // os.uptime() is shared by all processes of a boot; performance.now() is precise. Together: both.
@@ -97,6 +98,17 @@ export function createHost(dataDir: string, rssBytes: () => number): Host {
       };
     },
     rssBytes,
+  };
+}
+
+export function createProcesses(): ThisProcess {
+  return {
+    pid: process.pid,
+    identityOf(pid) {
+      // The name in brackets may hold anything, so fields are counted from behind it; the 20th is the start time.
+      const startedAt = /^.*\) (?:\S+ ){19}(\d+)/s.exec(readOr(`/proc/${pid}/stat`, ""))?.[1];
+      return startedAt && `${readOr("/proc/sys/kernel/random/boot_id", "unknown").trim()}:${pid}:${startedAt}`;
+    },
   };
 }
 
