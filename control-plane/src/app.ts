@@ -28,6 +28,7 @@ import { apiDocument, registerSecurity } from "./http/openapi.ts";
 import { problemResponse } from "./http/problem.ts";
 import { type ApiRouter, createRouter } from "./http/router.ts";
 import { createStreamLimit } from "./http/stream-limit.ts";
+import { createInstallRoutes } from "./install/routes.ts";
 import { createInvitationRoutes } from "./invitations/routes.ts";
 import { createEventLoopMeter } from "./metrics/event-loop.ts";
 import { countLogStreams } from "./metrics/log-stream-count.ts";
@@ -96,6 +97,7 @@ export async function createApp(deps: Deps, agents: AgentsSide): Promise<App> {
 
   app.route("/", createHealthRoutes(deps));
   app.route("/", createMetricsRoutes(rooms, meters));
+  app.route("/", createInstallRoutes(deps));
   app.route("/", agents.routes);
   if (deps.config.webDir !== undefined) app.use(await dashboardFiles(deps.config.webDir));
 

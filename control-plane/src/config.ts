@@ -25,6 +25,8 @@ const fileSchema = z.strictObject({
   trustedProxies: z.array(addressOrRange).default([]),
   logLevel: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
   webDir: z.string().min(1).optional(),
+  /** Where install.sh and the agent's archives lie (scripts/archive makes them). */
+  releaseDir: z.string().min(1).optional(),
   /** How often agents report, and how long either side waits for any frame. Tests make both short. */
   heartbeatMs: z.number().int().min(50).default(15_000),
   linkDeadlineMs: z.number().int().min(100).default(45_000),
@@ -40,6 +42,8 @@ export interface Config {
   readonly logLevel: z.infer<typeof fileSchema>["logLevel"];
   /** The built dashboard; undefined when there is none. */
   readonly webDir: string | undefined;
+  /** install.sh and the agent's archives, as far as they are there. */
+  readonly releaseDir: string | undefined;
   readonly heartbeatMs: number;
   readonly linkDeadlineMs: number;
 }
@@ -50,6 +54,8 @@ export interface ConfigSource {
   file?: string | undefined;
   /** Where the built dashboard lies unless the file says otherwise. */
   defaultWebDir?: string | undefined;
+  /** Where the installer lies unless the file says otherwise; without either it is not there. */
+  defaultReleaseDir?: string | undefined;
 }
 
 /** Throws with the field's name when something is wrong. */
@@ -76,6 +82,7 @@ export function parseConfig(raw: unknown, source: ConfigSource): Config {
     imageMap: file.imageMap === undefined ? {} : loadImageMap(resolve(base, file.imageMap)),
     trustedProxies: Object.freeze(file.trustedProxies),
     logLevel: file.logLevel,
+    releaseDir: file.releaseDir === undefined ? source.defaultReleaseDir : resolve(base, file.releaseDir),
     webDir: webDir !== undefined && existsSync(join(webDir, "index.html")) ? webDir : undefined,
     heartbeatMs: file.heartbeatMs,
     linkDeadlineMs: file.linkDeadlineMs,

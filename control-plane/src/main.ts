@@ -42,7 +42,14 @@ async function main(args: string[]): Promise<void> {
   if (rest.length > 0) throw new UsageError(`unexpected: ${rest.join(" ")}`);
   switch (command) {
     case "serve":
-      return serve(loadConfig({ dataDir: needed("data-dir", values), file: values.config, defaultWebDir: builtWeb() }));
+      return serve(
+        loadConfig({
+          dataDir: needed("data-dir", values),
+          file: values.config,
+          defaultWebDir: join(builtDir(), "web"),
+          defaultReleaseDir: builtDir(),
+        }),
+      );
     case "bootstrap":
       return runBootstrap(needed("data-dir", values), needed("email", values), needed("out", values));
     case "openapi":
@@ -71,9 +78,9 @@ function needed(name: string, values: Record<string, string | undefined>): strin
   return value;
 }
 
-/** Beside the bundle (dist/control-plane.mjs → dist/web), or in the repository when the sources run. */
-function builtWeb(): string {
-  return resolve(import.meta.dirname, import.meta.filename.endsWith(".ts") ? "../../dist/web" : "web");
+/** Where the bundle lies (dist/), also when the sources run. */
+function builtDir(): string {
+  return resolve(import.meta.dirname, import.meta.filename.endsWith(".ts") ? "../../dist" : ".");
 }
 
 async function serve(config: Config): Promise<void> {

@@ -8,6 +8,7 @@ import type { EnrolmentTokenTable } from "../db/schema.ts";
 import type { RoomDeps } from "../deps.ts";
 import { fieldError } from "../http/problem.ts";
 import { isoTime } from "../http/times.ts";
+import { hasInstaller, installCommand } from "../install/release.ts";
 import { findServerByName } from "../servers/service.ts";
 import { findEnrolmentToken, insertEnrolmentToken } from "./store.ts";
 
@@ -41,11 +42,13 @@ export async function createEnrolmentToken(deps: RoomDeps, workspaceId: string, 
       details: { serverName },
     });
   });
+  const reachableFromElsewhere = !isLoopbackHost(new URL(config.publicUrl).hostname);
   return {
     ...tokenView(row, clock.now()),
     token: token.text,
     controlPlaneUrl: config.publicUrl,
-    reachableFromElsewhere: !isLoopbackHost(new URL(config.publicUrl).hostname),
+    reachableFromElsewhere,
+    installCommand: reachableFromElsewhere && hasInstaller(config) ? installCommand(config) : null,
   };
 }
 

@@ -47,7 +47,9 @@ export async function dashboardFiles(webDir: string): Promise<MiddlewareHandler<
 }
 
 function isForServer(path: string): boolean {
-  return ["/api", "/agent", "/healthz", "/readyz"].some((base) => path === base || path.startsWith(`${base}/`));
+  return ["/api", "/agent", "/healthz", "/readyz", "/install", "/install.sh"].some(
+    (base) => path === base || path.startsWith(`${base}/`),
+  );
 }
 
 function answer(c: Context<ApiEnv>, file: DashboardFile): Response {

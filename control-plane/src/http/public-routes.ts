@@ -18,6 +18,18 @@ export const PUBLIC_ROUTES: readonly PublicRoute[] = [
   { method: "GET", path: "/api/v1/openapi.json", reason: "the document is the same for everyone and names nobody" },
 ];
 
+/** The routes outside /api. None of them knows sessions or keys, so each is here with what makes that right. */
+export const OPEN_ROUTES: readonly PublicRoute[] = [
+  { method: "GET", path: "/healthz", reason: "says only that the process answers" },
+  { method: "GET", path: "/readyz", reason: "says only that the process can work" },
+  { method: "GET", path: "/install.sh", reason: "the same script for everyone; it holds an address and no secret" },
+  {
+    method: "GET",
+    path: "/install/:file",
+    reason: "our published programs; a server that fetches them has no account",
+  },
+];
+
 export function isPublicRoute(method: string, path: string): boolean {
   const asked = method === "HEAD" ? "GET" : method;
   return PUBLIC_ROUTES.some((route) => route.method === asked && route.path === path);

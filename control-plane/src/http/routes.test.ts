@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { startApi, type TestApi, type World } from "../testing/api.ts";
 import { apiDocument } from "./openapi.ts";
-import { isPublicRoute, PUBLIC_ROUTES } from "./public-routes.ts";
+import { isPublicRoute, OPEN_ROUTES, PUBLIC_ROUTES } from "./public-routes.ts";
 
 let api: TestApi;
 beforeEach(async () => {
@@ -57,6 +57,13 @@ test("every /api route without session and key is 401, but for the public list",
     const { status, body } = await api.ask(method, concrete);
     expect([method, path, status, body.code]).toEqual([method, path, 401, "unauthenticated"]);
   }
+});
+
+test("the routes outside /api are those of the open list, each with a reason", () => {
+  const outside = api.app.hono.routes.filter(({ method, path }) => method !== "ALL" && !path.startsWith("/api/"));
+  const routes = new Set(outside.map(({ method, path }) => `${method} ${path}`));
+  expect([...routes].sort()).toEqual(OPEN_ROUTES.map(({ method, path }) => `${method} ${path}`).sort());
+  for (const { reason } of OPEN_ROUTES) expect(reason.length).toBeGreaterThan(10);
 });
 
 test("an unknown, a malformed and an expired key are 401", async () => {

@@ -783,6 +783,8 @@ export interface components {
             controlPlaneUrl: string;
             /** @description False while the control plane listens on loopback only */
             reachableFromElsewhere: boolean;
+            /** @description The line to run on the server; null where it cannot work: on loopback, or without an agent to download */
+            installCommand: string | null;
         };
         CreateEnrolmentToken: {
             serverName: string;

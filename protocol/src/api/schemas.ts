@@ -78,6 +78,10 @@ export const createdEnrolmentTokenSchema = enrolmentTokenSchema.extend({
   token: z.string().describe("Shown once"),
   controlPlaneUrl: z.string().describe("Where the agent connects to"),
   reachableFromElsewhere: z.boolean().describe("False while the control plane listens on loopback only"),
+  installCommand: z
+    .string()
+    .nullable()
+    .describe("The line to run on the server; null where it cannot work: on loopback, or without an agent to download"),
 });
 
 export const serverSchema = z.object({

@@ -54,6 +54,7 @@ export async function startHarness(options: HarnessOptions = {}) {
       trustedProxies: [],
       logLevel: "silent",
       webDir: undefined,
+      releaseDir: undefined,
       heartbeatMs: options.heartbeatMs ?? 10_000,
       linkDeadlineMs: options.linkDeadlineMs ?? 30_000,
     },

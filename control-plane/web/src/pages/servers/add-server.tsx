@@ -104,7 +104,7 @@ interface InstructionsProps {
 function Instructions({ token, onClose, onAgain }: InstructionsProps) {
   const { data: state = token } = useQuery(enrolmentTokenQuery(token.id));
   if (state.state === "used" && state.serverId !== null)
-    return <Enrolled serverId={state.serverId} onClose={onClose} />;
+    return <Enrolled serverId={state.serverId} installed={token.installCommand !== null} onClose={onClose} />;
   if (state.state === "expired") {
     return (
       <>
@@ -122,14 +122,53 @@ function Instructions({ token, onClose, onAgain }: InstructionsProps) {
   }
   return (
     <div className="grid gap-4">
-      {!token.reachableFromElsewhere && (
-        <p role="note" className="flex gap-2.5 rounded-lg border border-line-strong bg-sunken px-3 py-2.5 text-sm">
-          <Info size={16} aria-hidden="true" className="mt-0.5 shrink-0 text-accent-text" />
-          <span>
-            This control plane listens on its own machine only, so only an agent on that machine can connect. For other
-            servers, give the control plane a public https address first.
-          </span>
+      {token.installCommand === null ? (
+        <ByHand token={token} />
+      ) : (
+        <ByInstaller token={token} command={token.installCommand} />
+      )}
+      <div className="flex items-center justify-between gap-3 border-t border-line pt-4">
+        <p role="status" className="flex items-center gap-2 text-sm text-soft">
+          <ToneMark tone="moving" />
+          Waiting for the agent…
         </p>
+        <Button onClick={onClose}>Close</Button>
+      </div>
+    </div>
+  );
+}
+
+function ByInstaller({ token, command }: { token: Token; command: string }) {
+  return (
+    <ol className="grid gap-4">
+      <Step number={1} title="Run this line on the server">
+        <CodeBlock label="install command" text={command} />
+        <p className="mt-1 text-xs text-faint">
+          It checks the server first, asks before it installs Docker, and can be run again at any time.
+        </p>
+      </Step>
+      <Step number={2} title="Paste this token when it asks">
+        <CodeBlock label="token" text={token.token} />
+        <Expiry expiresAt={token.expiresAt} />
+      </Step>
+    </ol>
+  );
+}
+
+/** Where no line can work: an agent on the control plane's own machine, from a clone. */
+function ByHand({ token }: { token: Token }) {
+  return (
+    <>
+      {token.reachableFromElsewhere ? (
+        <Note>
+          This control plane has no installer to offer. On its machine, in dFlow's folder, run scripts/archive; until
+          then a server is added from a clone.
+        </Note>
+      ) : (
+        <Note>
+          This control plane listens on its own machine only, so only an agent on that machine can connect. For other
+          servers, give the control plane a public https address first.
+        </Note>
       )}
       <ol className="grid gap-4">
         <Step number={1} title={`Put this token into a file ${TOKEN_FILE} on the server`}>
@@ -146,14 +185,16 @@ function Instructions({ token, onClose, onAgain }: InstructionsProps) {
           <CodeBlock label="run command" text={RUN_COMMAND} />
         </Step>
       </ol>
-      <div className="flex items-center justify-between gap-3 border-t border-line pt-4">
-        <p role="status" className="flex items-center gap-2 text-sm text-soft">
-          <ToneMark tone="moving" />
-          Waiting for the agent…
-        </p>
-        <Button onClick={onClose}>Close</Button>
-      </div>
-    </div>
+    </>
+  );
+}
+
+function Note({ children }: { children: ReactNode }) {
+  return (
+    <p role="note" className="flex gap-2.5 rounded-lg border border-line-strong bg-sunken px-3 py-2.5 text-sm">
+      <Info size={16} aria-hidden="true" className="mt-0.5 shrink-0 text-accent-text" />
+      <span>{children}</span>
+    </p>
   );
 }
 
@@ -182,7 +223,14 @@ function Expiry({ expiresAt }: { expiresAt: string }) {
   );
 }
 
-function Enrolled({ serverId, onClose }: { serverId: string; onClose: () => void }) {
+interface EnrolledProps {
+  serverId: string;
+  /** By install.sh, which also starts the agent. */
+  installed: boolean;
+  onClose: () => void;
+}
+
+function Enrolled({ serverId, installed, onClose }: EnrolledProps) {
   const queryClient = useQueryClient();
   const { data: server } = useQuery(serverQuery(serverId));
   const connected = server?.link === "online";
@@ -193,7 +241,7 @@ function Enrolled({ serverId, onClose }: { serverId: string; onClose: () => void
         {connected ? <CircleCheck size={17} aria-hidden="true" className="text-good" /> : <ToneMark tone="moving" />}
         {connected ? `${server.name} is connected` : "Enrolled. Waiting for the agent to connect…"}
       </p>
-      {!connected && <CodeBlock label="run command" text={RUN_COMMAND} />}
+      {!connected && !installed && <CodeBlock label="run command" text={RUN_COMMAND} />}
       {facts && (
         <div className="rounded-lg border border-line">
           <Facts>
