@@ -1,10 +1,11 @@
 /** A person adds a server: the token on the screen, an agent that enrols with it by standard input, and the page that notices. */
 import { spawnSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CHROMIUM } from "../support/chromium.ts";
-import { createProcess, type Process, type Product, startProduct } from "../support/product.ts";
+import { createProcess, type Process, type Product, startProduct, until } from "../support/product.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 
@@ -14,16 +15,20 @@ describe("adding a server", () => {
   let page: Page;
   let second: Process | undefined;
 
+  async function signIn(): Promise<void> {
+    await page.getByLabel("Email").fill(product.login.email);
+    await page.getByLabel("Password").fill(product.login.password);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("link", { name: "Servers" }).click();
+  }
+
   beforeAll(async () => {
     product = await startProduct();
     browser = await chromium.launch(CHROMIUM);
     page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
     page.setDefaultTimeout(10_000);
     await page.goto(product.url);
-    await page.getByLabel("Email").fill(product.login.email);
-    await page.getByLabel("Password").fill(product.login.password);
-    await page.getByRole("button", { name: "Sign in" }).click();
-    await page.getByRole("link", { name: "Servers" }).click();
+    await signIn();
   });
   afterAll(async () => {
     await second?.stop();
@@ -77,5 +82,23 @@ describe("adding a server", () => {
       .getByRole("row", { name: /test-server/ })
       .getByText("Online")
       .waitFor();
+  });
+
+  it("shows one line and the token where the control plane has a public address", async () => {
+    const file = join(product.home, "control-plane.json");
+    const config = JSON.parse(readFileSync(file, "utf8")) as object;
+    await product.controlPlane.stop();
+    writeFileSync(file, JSON.stringify({ ...config, publicUrl: "https://db.example.org" }));
+    product.controlPlane.start();
+    await until("ready", async () => (await fetch(`${product.url}/readyz`).catch(() => undefined))?.ok);
+    await page.goto(product.url);
+    await signIn();
+    await page.getByRole("button", { name: "Add server" }).first().click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Name").fill("fra-3");
+    await dialog.getByRole("button", { name: "Create token" }).click();
+    await dialog.getByText("curl -fsSL https://db.example.org/install.sh | sudo sh").waitFor();
+    await dialog.getByText(/^jt1\./).waitFor();
+    expect(await dialog.getByText("scripts/agent").count()).toBe(0);
   });
 });
