@@ -1,7 +1,7 @@
 /** The process: arguments, real dependencies, start, signals, exit codes. Nothing imports it. */
 import { chmodSync, closeSync, mkdirSync, openSync } from "node:fs";
 import type { Server } from "node:http";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { messageOf } from "@dflow/protocol";
 import { createAdaptorServer } from "@hono/node-server";
@@ -154,7 +154,7 @@ function adminHost(): AdminHost {
   return {
     ...createPlatform(),
     terminal: createTerminal(),
-    defaultWebDir: builtWeb(),
+    defaultWebDir: join(builtDir(), "web"),
     open: (dataDir) => openDeps(parseConfig({}, { dataDir }), pino({ level: "silent" })),
   };
 }

@@ -5,7 +5,8 @@ import { join, resolve } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CHROMIUM } from "../support/chromium.ts";
-import { createProcess, type Process, type Product, startProduct, until } from "../support/product.ts";
+import { createProcess, type Process, type Product, startProduct } from "../support/product.ts";
+import { until } from "../support/until.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 

@@ -7,7 +7,8 @@ import { join, resolve } from "node:path";
 import type { Server } from "@dflow/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { tryDocker } from "../support/docker-engine.ts";
-import { docker, objectsOf, type Product, psql, startProduct, until } from "../support/product.ts";
+import { docker, objectsOf, type Product, psql, startProduct } from "../support/product.ts";
+import { until } from "../support/until.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const ARCH = process.arch === "arm64" ? "arm64" : "x64";

@@ -18,9 +18,10 @@ export const PUBLIC_ROUTES: readonly PublicRoute[] = [
   { method: "GET", path: "/api/v1/openapi.json", reason: "the document is the same for everyone and names nobody" },
 ];
 
-/** The routes outside /api. None of them knows sessions or keys, so each is here with what makes that right. */
+/** The routes outside /api, where nobody asks for a session or a key unless the route does. Each with what makes that right. */
 export const OPEN_ROUTES: readonly PublicRoute[] = [
   { method: "GET", path: "/healthz", reason: "says only that the process answers" },
+  { method: "GET", path: "/metrics", reason: "asks itself for an admin's key, or for a program on this machine" },
   { method: "GET", path: "/readyz", reason: "says only that the process can work" },
   { method: "GET", path: "/install.sh", reason: "the same script for everyone; it holds an address and no secret" },
   {
