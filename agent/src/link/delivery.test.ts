@@ -32,7 +32,7 @@ beforeEach(() => {
       if (connected) sent.push(frame);
       return connected;
     },
-    stepOf: () => "wait ready",
+    stepOf: () => "waiting until the database answers",
   });
 });
 afterEach(() => {

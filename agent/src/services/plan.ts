@@ -37,6 +37,27 @@ export interface StepMap {
 export type StepType = keyof StepMap;
 export type Step<K extends StepType = StepType> = { [T in K]: { type: T } & StepMap[T] }[K];
 
+/** What the screen says while a step runs, after "Running: ". */
+export const STEP_WORDS: Readonly<Record<StepType, string>> = {
+  ensure_network: "preparing the network",
+  ensure_image: "preparing the image",
+  remove_container: "removing a container",
+  wipe_volume: "wiping a half-made volume",
+  ensure_volume: "preparing the data volume",
+  create_container: "creating the container",
+  start_container: "starting the container",
+  stop_container: "stopping the database",
+  stay_stopped: "keeping it stopped",
+  wait_ready: "waiting until the database answers",
+  record_ready: "recording which database this is",
+  check_identity: "checking that it is the same database",
+  keep_running: "finishing",
+  remove_volume: "removing the data",
+  remove_secrets: "removing the secrets",
+  release_network: "leaving the network",
+  say: "looking at Docker",
+};
+
 export interface Wanted {
   kind: OperationKind;
   operationId: string;

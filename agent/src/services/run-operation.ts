@@ -10,7 +10,7 @@ import { blueprint, serviceFolders } from "./container-spec.ts";
 import { type Found, lookAtService } from "./look.ts";
 import { LABEL, type Ownership, serviceLabel, volumeName } from "./naming.ts";
 import type { OperationLog } from "./operation-log.ts";
-import { plan, type Wanted } from "./plan.ts";
+import { plan, STEP_WORDS, type Wanted } from "./plan.ts";
 import { type Course, executeStep, type Making, type StepDeps } from "./steps.ts";
 
 export interface OperationDeps extends StepDeps {
@@ -107,7 +107,7 @@ async function walk(
   if (command.kind === "restart") journal.services.change(serviceId, { desired: "running" });
   for (const step of steps) {
     course.signal.throwIfAborted();
-    onStep(step.type.replaceAll("_", " "));
+    onStep(STEP_WORDS[step.type]);
     await executeStep(deps, course, step);
   }
   if (command.kind === "deploy" || command.kind === "restart") {
