@@ -19,6 +19,8 @@ export default defineConfig({
           sequence: { groupOrder: 0 },
           // No module of ours keeps state (test/arch holds that), so files share what they import.
           isolate: false,
+          // Half of their time is waiting: a core left idle for the screen is a core lost.
+          maxWorkers: "100%",
           testTimeout: 15_000,
         },
       },
