@@ -1,4 +1,4 @@
-/** How an agent's Node is started, here and in scripts/agent. */
+/** How an agent's Node is started: by quickstart and the tests, and, in the same words, by scripts/agent and the unit. */
 
 /**
  * V8's nursery grows to 16 MiB a half by default. An agent allocates little and idles for weeks: 1 MiB saves some

@@ -24,7 +24,6 @@ export const ERROR_STATUS = {
   data_missing: 409,
   server_unreachable: 409,
   already_stopped: 409,
-  being_deleted: 409,
   not_cancellable: 409,
   // Engines.
   unknown_engine: 400,
@@ -40,7 +39,6 @@ export const ERROR_STATUS = {
   image_not_found: 502,
   image_unauthorized: 502,
   image_pull_failed: 502,
-  image_map_missing: 502,
   docker_unavailable: 503,
   docker_failed: 502,
   container_exited: 502,

@@ -19,7 +19,6 @@ export const networkName = (environmentId: string) => `dflow-env-${environmentId
 
 export const agentLabel = (agentId: string) => `${LABEL.agent}=${agentId}`;
 export const serviceLabel = (serviceId: string) => `${LABEL.service}=${serviceId}`;
-export const environmentLabel = (environmentId: string) => `${LABEL.environment}=${environmentId}`;
 
 export interface Ownership {
   agentId: string;

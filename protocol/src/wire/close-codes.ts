@@ -16,7 +16,6 @@ export const CLOSE = {
   /** The control plane is going down; come back. */
   goingAway: 1001,
 } as const;
-export type CloseCode = (typeof CLOSE)[keyof typeof CLOSE];
 
 /** Least wait before the next attempt after a close code, in milliseconds; the backoff comes on top. */
 export function reconnectFloorMs(code: number): number {

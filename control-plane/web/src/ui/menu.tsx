@@ -75,7 +75,3 @@ export function MenuRefusal({ label, reason, remedy }: { label: string; reason: 
     </Radix.Item>
   );
 }
-
-export function MenuSeparator() {
-  return <Radix.Separator className="my-1 h-px bg-line" />;
-}
