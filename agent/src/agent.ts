@@ -1,6 +1,7 @@
 /** Wires the rooms of the agent: link, journal, runner, observer, log streams. */
-import { type AgentFacts, isAppError, messageOf } from "@dflow/protocol";
+import { type AgentFacts, type CrashPoint, isAppError, messageOf } from "@dflow/protocol";
 import { type Config, dataPaths } from "./config.ts";
+import { dockerWithCrashPoints, filesWithCrashPoints } from "./crash-points.ts";
 import type { Clock, Files, Host, Log, Random } from "./deps.ts";
 import type { Docker } from "./docker/docker.ts";
 import { ENGINE_FILES } from "./engines/all.ts";
@@ -31,6 +32,8 @@ export interface AgentDeps {
   key: AgentKey;
   agentVersion: string;
   process: ThisProcess;
+  /** Only under a test that kills this process (crash-points.ts). */
+  crashPoint?: CrashPoint | undefined;
 }
 
 export interface Agent {
@@ -45,25 +48,34 @@ const COMPACT_EVERY_MS = 86_400_000;
 const DOCKER_PATIENCE_MS = 30_000;
 
 export function createAgent(config: Config, deps: AgentDeps): Agent {
-  const { clock, random, files, host, log, docker, dial, key, agentVersion } = deps;
+  const { clock, random, host, log, docker, dial, key, agentVersion, crashPoint } = deps;
+  const files = crashPoint === undefined ? deps.files : filesWithCrashPoints(deps.files, crashPoint);
   const { settings, enrolment, dataDir } = config;
   const { agentId } = enrolment;
   const paths = dataPaths(dataDir);
-  const journal = createJournal({ clock, files, log }, paths.journal);
+  const journal = createJournal({ clock, files, log, crashPoint }, paths.journal);
   let cancelCompact = () => {};
   let cancelReconcile = () => {};
   let sessions = 0;
   let stopped = false;
 
+  // What only looks may die at any time; what acts has its places.
+  const actingDocker = crashPoint === undefined ? docker : dockerWithCrashPoints(docker, clock, crashPoint);
   const operationDeps: OperationDeps = {
     clock,
-    docker,
+    docker: actingDocker,
     files,
     journal,
     log,
     agentId,
     engines: ENGINE_FILES,
-    environments: createEnvironments({ docker, files, journal, agentId, networkRange: settings.networkRange }),
+    environments: createEnvironments({
+      docker: actingDocker,
+      files,
+      journal,
+      agentId,
+      networkRange: settings.networkRange,
+    }),
     servicesDir: paths.services,
     readyTimeoutMs: settings.readyTimeoutMs,
     pullTimeoutMs: settings.pullTimeoutMs,

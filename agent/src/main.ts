@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { AppError, isAppError, messageOf } from "@dflow/protocol";
+import { AppError, createCrashPoint, isAppError, messageOf } from "@dflow/protocol";
 import { pino } from "pino";
 import { createAgent } from "./agent.ts";
 import { type Config, dataPaths, loadEnrolment, loadSettings } from "./config.ts";
@@ -12,7 +12,14 @@ import { enrol } from "./link/enrol.ts";
 import { readLinkState } from "./link/link-state.ts";
 import { loadKey } from "./link/signing.ts";
 import { dialWebSocket } from "./link/web-socket.ts";
-import { createClock, createFiles, createHost, createProcesses, createRandom } from "./platform.ts";
+import {
+  createClock,
+  createCrashPointEffects,
+  createFiles,
+  createHost,
+  createProcesses,
+  createRandom,
+} from "./platform.ts";
 import { checkCreateBody } from "./policy/policy.ts";
 import { within } from "./waiting.ts";
 
@@ -123,6 +130,7 @@ async function runAgent(args: Arguments): Promise<number> {
   const realClock = clock();
   const config: Config = Object.freeze({ dataDir, settings, enrolment });
   const scope = { agentId: enrolment.agentId, servicesDir: paths.services };
+  const crashFolder = process.env.DFLOW_CRASH_POINTS;
   const agent = createAgent(config, {
     clock: realClock,
     random: createRandom(),
@@ -138,6 +146,7 @@ async function runAgent(args: Arguments): Promise<number> {
     key,
     agentVersion: AGENT_VERSION,
     process: createProcesses(),
+    crashPoint: crashFolder === undefined ? undefined : createCrashPoint(createCrashPointEffects(crashFolder)),
   });
   const onFatal = (error: unknown) => {
     log.error({ err: error }, "the agent ends by a bug; it goes on at its next start");

@@ -1,6 +1,7 @@
 /** The real clock, randomness, files and host: the only source of time and chance. */
 import { randomBytes, randomUUIDv7 } from "node:crypto";
 import {
+  appendFileSync,
   chmodSync,
   chownSync,
   closeSync,
@@ -15,6 +16,7 @@ import {
 } from "node:fs";
 import { arch, cpus, hostname, type as osType, release, totalmem, uptime } from "node:os";
 import { dirname } from "node:path";
+import type { CrashPointEffects } from "@dflow/protocol";
 import type { Clock, Files, Host, Random } from "./deps.ts";
 import type { ThisProcess } from "./link/link-state.ts";
 
@@ -109,6 +111,18 @@ export function createProcesses(): ThisProcess {
       const startedAt = /^.*\) (?:\S+ ){19}(\d+)/s.exec(readOr(`/proc/${pid}/stat`, ""))?.[1];
       return startedAt && `${readOr("/proc/sys/kernel/random/boot_id", "unknown").trim()}:${pid}:${startedAt}`;
     },
+  };
+}
+
+/** A test's folder: it puts the place to die at into "armed" and finds in "passed" where this process has been. */
+export function createCrashPointEffects(folder: string): CrashPointEffects {
+  return {
+    armed() {
+      const text = readOr(`${folder}/armed`, "");
+      return text === "" ? undefined : text;
+    },
+    note: (name) => appendFileSync(`${folder}/passed`, `${name}\n`),
+    die: () => void process.kill(process.pid, "SIGKILL"),
   };
 }
 

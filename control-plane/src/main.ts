@@ -3,7 +3,7 @@ import { chmodSync, closeSync, mkdirSync, openSync } from "node:fs";
 import type { Server } from "node:http";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { messageOf } from "@dflow/protocol";
+import { type CrashPoint, createCrashPoint, messageOf } from "@dflow/protocol";
 import { createAdaptorServer } from "@hono/node-server";
 import { type Logger, pino } from "pino";
 import { type AdminHost, runAdmin } from "./admin/admin.ts";
@@ -20,7 +20,7 @@ import type { Deps } from "./deps.ts";
 import { createEventHub } from "./events/hub.ts";
 import { apiDocument } from "./http/openapi.ts";
 import { createLog } from "./log.ts";
-import { createPlatform } from "./platform.ts";
+import { createCrashPointEffects, createPlatform } from "./platform.ts";
 import { loadKeys } from "./secrets/key-files.ts";
 import { createSeals } from "./secrets/seals.ts";
 import { createSigner } from "./secrets/signer.ts";
@@ -187,13 +187,19 @@ async function openDeps(config: Config, log: Logger): Promise<Deps> {
   return {
     ...platform,
     config,
-    db: createDatabase(file),
+    db: createDatabase(file, crashPoint()),
     hub: createEventHub(platform.random.id()),
     log,
     seals: createSeals(keys.sealing),
     signer: await createSigner(keys),
     sessionSecret: keys.sessionSecret,
   };
+}
+
+/** Only under a test that kills this process. */
+function crashPoint(): CrashPoint | undefined {
+  const folder = process.env.DFLOW_CRASH_POINTS;
+  return folder === undefined ? undefined : createCrashPoint(createCrashPointEffects(folder));
 }
 
 function fail(log: Logger, error: unknown, what: string): never {

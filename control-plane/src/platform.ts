@@ -1,5 +1,7 @@
 /** Time, randomness and timers of the real world, as types and as the one implementation that main.ts passes in. */
 import { randomBytes, randomUUIDv7 } from "node:crypto";
+import { appendFileSync, existsSync, readFileSync } from "node:fs";
+import type { CrashPointEffects } from "@dflow/protocol";
 
 export interface Clock {
   /** Milliseconds UTC. */
@@ -48,5 +50,15 @@ export function createPlatform(): Platform {
       id: () => randomUUIDv7(),
       fraction: () => Math.random(),
     },
+  };
+}
+
+/** A test's folder: it puts the place to die at into "armed" and finds in "passed" where this process has been. */
+export function createCrashPointEffects(folder: string): CrashPointEffects {
+  const armedFile = `${folder}/armed`;
+  return {
+    armed: () => (existsSync(armedFile) ? readFileSync(armedFile, "utf8") : undefined),
+    note: (name) => appendFileSync(`${folder}/passed`, `${name}\n`),
+    die: () => void process.kill(process.pid, "SIGKILL"),
   };
 }

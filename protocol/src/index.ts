@@ -1,6 +1,7 @@
 /** The language both sides speak. The one barrel of the project: nothing here does I/O or reads a clock. */
 export * from "./api/schemas.ts";
 export * from "./backoff.ts";
+export * from "./crash-points.ts";
 export * from "./credentials.ts";
 export * from "./engines.ts";
 export * from "./errors.ts";

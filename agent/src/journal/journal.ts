@@ -1,5 +1,6 @@
 /** What survives a crash: received commands and their results, logs, wanted states, and what was made in Docker. */
 import {
+  type CrashPoint,
   commandSchema,
   desiredStateSchema,
   idSchema,
@@ -8,6 +9,7 @@ import {
   serviceSpecSchema,
 } from "@dflow/protocol";
 import { z } from "zod";
+import { databaseWithCrashPoints } from "../crash-points.ts";
 import type { Clock, Files, Log } from "../deps.ts";
 import { openDatabase, type Row } from "./database.ts";
 import { checked, createRecords, recordsSchema, SET_ASIDE_SCHEMA, sha256 } from "./records.ts";
@@ -92,12 +94,13 @@ export interface JournalDeps {
   clock: Clock;
   files: Files;
   log: Log;
+  crashPoint?: CrashPoint | undefined;
 }
 
-export function createJournal({ clock, files, log }: JournalDeps, path: string) {
+export function createJournal({ clock, files, log, crashPoint }: JournalDeps, path: string) {
   const tables = ["operations", "services", "volumes", "networks"] as const;
   const schema = [SET_ASIDE_SCHEMA, ...tables.map(recordsSchema), LINES_SCHEMA].join("\n");
-  const database = openDatabase(files, {
+  const opened = openDatabase(files, {
     path,
     schema,
     trials: [
@@ -109,6 +112,7 @@ export function createJournal({ clock, files, log }: JournalDeps, path: string) 
     onSetAside: (keptAt, reason) =>
       log.error({ keptAt, reason }, "the journal was damaged; it was kept and a new one begun"),
   });
+  const database = crashPoint === undefined ? opened : databaseWithCrashPoints(opened, crashPoint);
 
   const records = <S extends z.ZodType>(
     table: (typeof tables)[number],

@@ -1,5 +1,6 @@
 /** Opens the SQLite file. The only importer of the driver; everyone else sees Kysely. */
 import { AsyncLocalStorage } from "node:async_hooks";
+import type { CrashPoint } from "@dflow/protocol";
 import BetterSqlite3 from "better-sqlite3";
 import {
   CompiledQuery,
@@ -12,6 +13,7 @@ import {
   type Transaction,
   type TransactionBuilder,
 } from "kysely";
+import { createMarkedWrites, type MarkedWrites } from "./marked-writes.ts";
 import type { Database } from "./schema.ts";
 
 /** The root connection. Store functions take a `Conn`, so that one function serves inside and outside a transaction. */
@@ -24,16 +26,16 @@ interface Scope {
 }
 
 /** `file` is a path, or ":memory:" for a test that needs no file. */
-export function createDatabase(file: string): Db {
-  return new GuardedKysely(file);
+export function createDatabase(file: string, crashPoint?: CrashPoint): Db {
+  return new GuardedKysely(file, crashPoint);
 }
 
 class GuardedKysely extends Kysely<Database> {
   readonly #scope: AsyncLocalStorage<Scope>;
 
-  constructor(file: string) {
+  constructor(file: string, crashPoint: CrashPoint | undefined) {
     const scope = new AsyncLocalStorage<Scope>();
-    super({ dialect: new OneConnectionDialect(file, scope) });
+    super({ dialect: new OneConnectionDialect(file, scope, crashPoint) });
     this.#scope = scope;
   }
 
@@ -60,11 +62,13 @@ class GuardedKysely extends Kysely<Database> {
 class OneConnectionDialect extends SqliteDialect {
   readonly #file: string;
   readonly #scope: AsyncLocalStorage<Scope>;
+  readonly #crashPoint: CrashPoint | undefined;
 
-  constructor(file: string, scope: AsyncLocalStorage<Scope>) {
+  constructor(file: string, scope: AsyncLocalStorage<Scope>, crashPoint: CrashPoint | undefined) {
     super({ database: () => Promise.reject(new Error("opened by the driver")) });
     this.#file = file;
     this.#scope = scope;
+    this.#crashPoint = crashPoint;
   }
 
   override createAdapter(): SqliteAdapter {
@@ -72,7 +76,7 @@ class OneConnectionDialect extends SqliteDialect {
   }
 
   override createDriver(): Driver {
-    return new OneConnectionDriver(this.#file, this.#scope);
+    return new OneConnectionDriver(this.#file, this.#scope, this.#crashPoint);
   }
 }
 
@@ -84,12 +88,14 @@ class LockedByDriverAdapter extends SqliteAdapter {
 
 class OneConnectionDriver extends SqliteDriver {
   readonly #scope: AsyncLocalStorage<Scope>;
+  readonly #writes: MarkedWrites | undefined;
   #busy = false;
   readonly #waiting: (() => void)[] = [];
 
-  constructor(file: string, scope: AsyncLocalStorage<Scope>) {
+  constructor(file: string, scope: AsyncLocalStorage<Scope>, crashPoint: CrashPoint | undefined) {
     super({ database: async () => open(file) });
     this.#scope = scope;
+    this.#writes = crashPoint && createMarkedWrites(crashPoint);
   }
 
   override async acquireConnection(): Promise<DatabaseConnection> {
@@ -98,7 +104,8 @@ class OneConnectionDriver extends SqliteDriver {
     }
     if (this.#busy) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     this.#busy = true;
-    return super.acquireConnection();
+    const connection = await super.acquireConnection();
+    return this.#writes?.mark(connection) ?? connection;
   }
 
   override async releaseConnection(): Promise<void> {
@@ -110,6 +117,17 @@ class OneConnectionDriver extends SqliteDriver {
   /** `immediate`: a second process (bootstrap) then waits at the start instead of failing in the middle. */
   override async beginTransaction(connection: DatabaseConnection): Promise<void> {
     await connection.executeQuery(CompiledQuery.raw("begin immediate"));
+    this.#writes?.begin();
+  }
+
+  override async commitTransaction(connection: DatabaseConnection): Promise<void> {
+    const commit = () => super.commitTransaction(connection);
+    await (this.#writes === undefined ? commit() : this.#writes.commit(commit));
+  }
+
+  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    this.#writes?.rollBack();
+    await super.rollbackTransaction(connection);
   }
 }
 
