@@ -2,6 +2,7 @@
 import type { Credentials, Operation, Service } from "@dflow/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { objectsOf, type Product, psql, startProduct } from "../support/product.ts";
+import { agreeWithin } from "../support/truth.ts";
 import { until } from "../support/until.ts";
 
 describe("kill -9 in the middle of a deploy", () => {
@@ -33,6 +34,7 @@ describe("kill -9 in the middle of a deploy", () => {
     const { uri } = await product.call<Credentials>("GET", `/services/${service.id}/credentials`);
     expect((await psql(environmentId, uri, "select 1")).output.trim()).toBe("1");
     await until("running", async () => (await product.service(service.id)).state === "running");
+    await agreeWithin(product, [service.id], 10_000);
   }
 
   it("of the agent: the deploy goes on after its start and ends once", async () => {

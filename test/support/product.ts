@@ -38,6 +38,8 @@ export interface Product {
   login: { email: string; password: string; apiKey: string; workspaceId: string };
   serverId: string;
   home: string;
+  /** What the docker client needs in its environment to reach this product's engine. */
+  dockerEnv: Record<string, string>;
   controlPlane: Process;
   agent: Process;
   /** Any request with the admin's API key; throws on a status other than 2xx. */
@@ -226,6 +228,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
     login,
     serverId,
     home,
+    dockerEnv: {},
     controlPlane,
     agent,
     ask,
