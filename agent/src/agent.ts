@@ -167,7 +167,10 @@ export function createAgent(config: Config, deps: AgentDeps): Agent {
   };
 
   const connection = createConnection(
-    { clock, random, log, dial, handshake: createHandshake({ key, random, enrolment, facts }) },
+    {
+      ...{ clock, random, log, dial, stableMs: settings.linkStableMs },
+      handshake: createHandshake({ key, random, enrolment, facts }),
+    },
     {
       ready: () => void onReady(),
       frame: (frame) => dispatch.frame(frame),

@@ -14,6 +14,8 @@ const settingsSchema = z.strictObject({
   stopGraceMs: durationSchema.optional(),
   /** Time between two complete looks at Docker; events are acted on at once. */
   observeMs: durationSchema.min(250).default(10_000),
+  /** A connection that has lasted this long makes the next wait for one a short one again. */
+  linkStableMs: durationSchema.default(60_000),
   logLevel: z.enum(["debug", "info", "warn", "error"]).default("info"),
   /** Operations of different services that run side by side. */
   concurrency: z.number().int().min(1).max(64).default(4),

@@ -1,4 +1,5 @@
 /** Puts a crash point before each Docker call, file write and journal write, and one after each that changes something. */
+import { basename } from "node:path";
 import type { CrashPoint } from "@dflow/protocol";
 import type { Clock, Files } from "./deps.ts";
 import type { Docker } from "./docker/docker.ts";
@@ -40,10 +41,12 @@ export function dockerWithCrashPoints(docker: Docker, clock: Clock, crashPoint: 
   });
 }
 
-/** "file password write before": a file is told by its name, not by its folder. */
+const ID = /^[0-9a-f-]{36}$/;
+
+/** "file password write before": a file is told by its name, not by its folder; a folder named by an id is "ID". */
 export function filesWithCrashPoints(files: Files, crashPoint: CrashPoint): Files {
   const around = (path: string, verb: string, work: () => void) => {
-    const name = `file ${path.split("/").at(-1)} ${verb}`;
+    const name = `file ${basename(path).replace(ID, "ID")} ${verb}`;
     crashPoint(`${name} before`);
     work();
     crashPoint(`${name} after`);

@@ -1,6 +1,6 @@
 /** The whole product for a test: both bundles as real processes on free ports, in a folder of their own. */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -30,6 +30,8 @@ export interface Process {
   /** kill -9, and the wait for its end. */
   kill(): Promise<void>;
   stop(): Promise<void>;
+  /** False before the start and once the process has ended, however it did. */
+  isAlive(): boolean;
   log(): string;
 }
 
@@ -60,6 +62,8 @@ export interface ProductOptions {
   agentConfig?: Record<string, unknown>;
   controlPlaneConfig?: Record<string, unknown>;
   images?: ImageMap[string];
+  /** Both processes have crash points; each has its folder, `<home>/crash-<name>` (test/crash). */
+  crashPoints?: boolean;
 }
 
 /** The newest Postgres version that this machine has an image of. */
@@ -110,12 +114,19 @@ export function freePort(): Promise<number> {
 }
 
 /** `name` is the bundle's; `logName` tells two processes of it apart. */
-export function createProcess(name: string, args: string[], home: string, logName: string = name): Process {
+export function createProcess(
+  name: string,
+  args: string[],
+  home: string,
+  logName: string = name,
+  env: Record<string, string> = {},
+): Process {
   const logPath = join(home, `${logName}.log`);
   let child: ChildProcess | undefined;
+  const isAlive = () => child !== undefined && child.exitCode === null && child.signalCode === null;
   const gone = async (signal: NodeJS.Signals): Promise<void> => {
     const current = child;
-    if (current === undefined || current.exitCode !== null || current.signalCode !== null) return;
+    if (current === undefined || !isAlive()) return;
     const exited = new Promise<void>((done) => current.once("exit", () => done()));
     current.kill(signal);
     const timer = setTimeout(() => current.kill("SIGKILL"), 15_000);
@@ -133,10 +144,12 @@ export function createProcess(name: string, args: string[], home: string, logNam
       child = spawn(process.execPath, [...nodeFlags, join(ROOT, `dist/${name}.mjs`), ...args], {
         stdio: ["ignore", log, log],
         cwd: home,
+        env: { ...process.env, ...env },
       });
     },
     kill: () => gone("SIGKILL"),
     stop: () => gone("SIGTERM"),
+    isAlive,
     log: () => readFileSync(logPath, "utf8"),
   };
 }
@@ -162,10 +175,18 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
   const loginFile = join(home, "admin.json");
   bundle("control-plane", ["bootstrap", "--data-dir", data, "--email", "admin@example.test", "--out", loginFile]);
   const login = JSON.parse(readFileSync(loginFile, "utf8")) as Product["login"];
+  const crashEnv = (name: string): Record<string, string> => {
+    if (options.crashPoints !== true) return {};
+    const folder = join(home, `crash-${name}`);
+    mkdirSync(folder);
+    return { DFLOW_CRASH_POINTS: folder };
+  };
   const controlPlane = createProcess(
     "control-plane",
     ["serve", "--data-dir", data, "--config", join(home, "control-plane.json")],
     home,
+    "control-plane",
+    crashEnv("control-plane"),
   );
   controlPlane.start();
 
@@ -204,7 +225,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
   const { agentId: serverId } = JSON.parse(readFileSync(join(agentDirectory, "agent.json"), "utf8")) as {
     agentId: string;
   };
-  const agent = createProcess("agent", ["run", "--data-dir", agentDirectory], home);
+  const agent = createProcess("agent", ["run", "--data-dir", agentDirectory], home, "agent", crashEnv("agent"));
   agent.start();
   await until("agent online", async () => (await call("GET", `/servers/${serverId}`)).link === "online");
 

@@ -82,7 +82,7 @@ beforeEach(() => {
     return socket;
   };
   connection = createConnection(
-    { clock, random, log: createMemoryLog(), dial, handshake },
+    { clock, random, log: createMemoryLog(), dial, handshake, stableMs: 60_000 },
     {
       ready: ({ session }) => seen.push(`ready ${session}`),
       frame: (frame) => frames.push(frame),
@@ -309,6 +309,7 @@ test("never has two sockets and never stands without a timer, whatever happens i
       const link = createConnection(
         {
           clock: local,
+          stableMs: 60_000,
           random: { id: newId, bytes: (count) => new Uint8Array(count), fraction: () => 0.9 },
           log: createMemoryLog(),
           dial: (_url, _subprotocol, events) => {

@@ -48,10 +48,11 @@ export interface ConnectionDeps {
   log: Log;
   dial: Dial;
   handshake: Handshake;
+  /** A connection that lasted this long was a good one: the waits between attempts begin anew. */
+  stableMs: number;
 }
 
 const DIAL_MS = 15_000;
-const STABLE_MS = 60_000;
 /** A close that is not answered must not keep us from the next connection. */
 const CLOSING_MS = 2_000;
 /** Bulk waits above this, so that control frames are never far behind. */
@@ -76,7 +77,7 @@ interface Attempt {
 }
 
 export function createConnection(deps: ConnectionDeps, events: ConnectionEvents): Connection {
-  const { clock, random, log, dial, handshake } = deps;
+  const { clock, random, log, dial, handshake, stableMs } = deps;
   let phase: LinkPhase = "waiting";
   let current: Attempt | undefined;
   let failures = 0;
@@ -181,7 +182,7 @@ export function createConnection(deps: ConnectionDeps, events: ConnectionEvents)
   const becomeReady = (attempt: Attempt, welcome: WelcomePayload) => {
     attempt.session = { number: welcome.session, deadlineMs: welcome.deadlineMs };
     armDeadline(attempt, attempt.session);
-    cancelStable = clock.after(STABLE_MS, () => {
+    cancelStable = clock.after(stableMs, () => {
       failures = 0;
     });
     const beat = () => {
