@@ -22,7 +22,13 @@ export interface Action {
   prepare(): Promise<Act>;
 }
 
-export function createActions(product: Product, environmentId: string): Action[] {
+/** A version whose image lies in a registry, and the way to make this machine forget it. */
+export interface Pulled {
+  version: string;
+  forget(): Promise<unknown>;
+}
+
+export function createActions(product: Product, environmentId: string, pulled: Pulled): Action[] {
   let count = 0;
   const nextName = () => `crash-${++count}`;
   const kept = new Map<string, Service>();
@@ -125,6 +131,16 @@ export function createActions(product: Product, environmentId: string): Action[]
       operation: "succeeded",
       service: "running",
     }),
+    onService(
+      "deploy with a pull",
+      "deploy",
+      async () => {
+        const service = await created({ version: pulled.version });
+        await pulled.forget();
+        return service;
+      },
+      { operation: "succeeded", service: "running" },
+    ),
     onService("deploy that fails", "deploy", () => created({ version: "18-exits" }), {
       operation: "failed",
       service: "not_deployed",

@@ -1,9 +1,8 @@
 /** Ten rows of the table of crash points, others each time; the seed is printed. `npm run test:crash` kills at every one. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Product, startProduct } from "../support/product.ts";
-import { type Action, createActions } from "./actions.ts";
 import { nameOf, type Row, sampleRows } from "./rows.ts";
-import { AGENT_THAT_FORGIVES, runUntilReached, traceAction, type Verdict } from "./run-row.ts";
+import { runUntilReached, type Verdict } from "./run-row.ts";
+import { type Stage, startStage } from "./stage.ts";
 
 const ROWS = 10;
 /** Every action twice, undisturbed, on a machine that is busy. */
@@ -11,25 +10,20 @@ const TABLE_MS = 300_000;
 const seed = Number(process.env.DFLOW_CRASH_SEED ?? Date.now() % 1_000_000);
 
 describe(`kill -9 at crash points, DFLOW_CRASH_SEED=${seed}`, () => {
-  let product: Product;
-  const actions = new Map<string, Action>();
-  const table: Row[] = [];
+  let stage: Stage;
+  let table: Row[];
 
   beforeAll(async () => {
-    product = await startProduct({ crashPoints: true, agentConfig: AGENT_THAT_FORGIVES });
-    for (const action of createActions(product, await product.environment())) {
-      actions.set(action.name, action);
-      table.push(...(await traceAction(product, action)));
-    }
+    stage = await startStage();
+    table = await stage.table();
   }, TABLE_MS);
-  afterAll(() => product?.stop());
+  afterAll(() => stage?.stop());
 
   async function reachOne(rows: (Row | undefined)[]): Promise<Verdict[]> {
     const verdicts: Verdict[] = [];
     for (const row of rows) {
-      const action = actions.get(row?.action ?? "");
-      if (row === undefined || action === undefined) throw new Error("the table has too few rows");
-      const verdict = await runUntilReached(product, action, row);
+      if (row === undefined) throw new Error("the table has too few rows");
+      const verdict = await runUntilReached(stage.product, stage.actionOf(row), row);
       verdicts.push(verdict);
       const outcome = verdict.reached ? `true again after ${verdict.killToTrueMs} ms` : "not passed this time";
       process.stdout.write(`  ${nameOf(row)}: ${outcome}\n`);

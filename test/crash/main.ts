@@ -1,29 +1,23 @@
 /** The whole table of crash points, by `npm run test:crash`: every row is killed in a real run. Arguments: --only TEXT, --seed S --rows N. */
 import { parseArgs } from "node:util";
-import { startProduct } from "../support/product.ts";
-import { createActions } from "./actions.ts";
-import { nameOf, type Row, sampleRows } from "./rows.ts";
-import { AGENT_THAT_FORGIVES, runUntilReached, traceAction, type Verdict } from "./run-row.ts";
+import { nameOf, sampleRows } from "./rows.ts";
+import { runUntilReached, type Verdict } from "./run-row.ts";
+import { startStage } from "./stage.ts";
 
 const { values } = parseArgs({
   options: { only: { type: "string" }, rows: { type: "string" }, seed: { type: "string" } },
 });
 
-const product = await startProduct({ crashPoints: true, agentConfig: AGENT_THAT_FORGIVES });
+const stage = await startStage();
 try {
-  const environmentId = await product.environment();
-  const actions = new Map(createActions(product, environmentId).map((action) => [action.name, action]));
-  const table: Row[] = [];
-  for (const action of actions.values()) table.push(...(await traceAction(product, action)));
+  const table = await stage.table();
   const wanted = table.filter((row) => nameOf(row).includes(values.only ?? ""));
   const rows = values.rows === undefined ? wanted : sampleRows(wanted, Number(values.rows), Number(values.seed ?? 1));
   say(`${table.length} crash points, of which ${rows.length} are killed now`);
 
   const verdicts: Verdict[] = [];
   for (const [index, row] of rows.entries()) {
-    const action = actions.get(row.action);
-    if (action === undefined) throw new Error(`no action ${row.action}`);
-    const verdict = await runUntilReached(product, action, row);
+    const verdict = await runUntilReached(stage.product, stage.actionOf(row), row);
     verdicts.push(verdict);
     const outcome = verdict.reached ? `${verdict.killToTrueMs} ms`.padStart(9) : "not reached".padStart(9);
     say(`${String(index + 1).padStart(3)}/${rows.length} ${outcome}  ${nameOf(row)}`);
@@ -45,7 +39,7 @@ try {
   say(JSON.stringify(figures));
   process.exitCode = problems > 0 || figures.notReached > 0 ? 1 : 0;
 } finally {
-  await product.stop();
+  await stage.stop();
 }
 
 function say(text: string): void {

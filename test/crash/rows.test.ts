@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { commonRows, nameOf, rowsOf, sampleRows } from "./rows.ts";
+import { commonRows, nameOf, rowsOf, sampleRows, withoutKnown } from "./rows.ts";
 
 test("each passing of a place is a row, the first three of one that repeats", () => {
   expect(rowsOf("deploy", "agent", ["a", "b", "a", "a", "a"]).map(nameOf)).toEqual([
@@ -25,4 +25,10 @@ test("a sample has both processes in it, is the same for the same seed, and anot
 test("what only one of two runs passed is no row", () => {
   const rows = commonRows(rowsOf("stop", "agent", ["a", "b", "b"]), rowsOf("stop", "agent", ["b", "a", "c"]));
   expect(rows.map(nameOf)).toEqual(["agent, stop: a #1", "agent, stop: b #1"]);
+});
+
+test("a variant of an action adds only the places that are its own", () => {
+  const known = rowsOf("deploy", "agent", ["a", "b"]);
+  const rows = withoutKnown(rowsOf("deploy with a pull", "agent", ["a", "a", "pull", "b"]), known);
+  expect(rows.map(nameOf)).toEqual(["agent, deploy with a pull: pull #1"]);
 });

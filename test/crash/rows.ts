@@ -31,6 +31,12 @@ export function commonRows(one: readonly Row[], other: readonly Row[]): Row[] {
   return one.filter((row) => names.has(nameOf(row)));
 }
 
+/** Those whose place no other action has passed: a variant adds only what is its own. */
+export function withoutKnown(rows: readonly Row[], known: readonly Row[]): Row[] {
+  const places = new Set(known.map(({ process, point }) => `${process} ${point}`));
+  return rows.filter(({ process, point }) => !places.has(`${process} ${point}`));
+}
+
 /** The same `seed` gives the same rows; the process alternates, so that both have their share. */
 export function sampleRows(rows: readonly Row[], count: number, seed: number): Row[] {
   const random = mulberry32(seed);

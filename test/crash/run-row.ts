@@ -16,9 +16,6 @@ const LINGER_MS = 800;
 /** A place that depends on timing (a poll, a batch of lines) may not be passed at the first try. */
 const TRIES = 4;
 
-/** A control plane that dies every few seconds is this test's doing; in life the agent waits longer each time. */
-export const AGENT_THAT_FORGIVES = { linkStableMs: 500 };
-
 export interface Verdict {
   row: Row;
   /** False when the action came to its end without passing the place. */
