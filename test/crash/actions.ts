@@ -47,9 +47,11 @@ export function createActions(product: Product, environmentId: string, pulled: P
     await must(product, service.id, "deploy");
     return service;
   };
-  /** One database serves all rows of an action that leaves it there. */
+  /** One database serves all rows of an action that leaves it there, unless a row has left it in an impossible state. */
   const keptFor = async (action: string): Promise<Service> => {
-    const service = kept.get(action) ?? (await deployed());
+    const known = kept.get(action);
+    const state = known && (await stateOf(product, known.id));
+    const service = known !== undefined && (state === "running" || state === "stopped") ? known : await deployed();
     kept.set(action, service);
     return service;
   };
@@ -97,9 +99,10 @@ export function createActions(product: Product, environmentId: string, pulled: P
             data: true,
             name: service.name,
           });
-          if (status !== 404 && status !== 202) throw new Error(`delete ${service.name}: ${JSON.stringify(body)}`);
+          // A service that its row has left broken stays for the reader, and the next rows go on without it.
+          if (status !== 404 && status !== 202) return;
           if (status === 202) await product.ended(body.id);
-          await product.call("DELETE", `/environments/${service.environment.id}`);
+          await product.ask("DELETE", `/environments/${service.environment.id}`);
         },
       };
     },
