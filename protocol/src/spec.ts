@@ -18,6 +18,8 @@ export const serviceSpecSchema = z.object({
   standIn: z.boolean(),
   volumeId: idSchema,
   memoryBytes: z.number().int().min(MEMORY_BYTES_MIN).optional(),
+  /** Whether it may open connections to what is outside its environment. */
+  outgoing: z.boolean().default(false),
 });
 export type ServiceSpec = z.infer<typeof serviceSpecSchema>;
 

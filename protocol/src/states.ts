@@ -91,6 +91,8 @@ export const observationSchema = z.object({
   restartCount: z.number().int().nonnegative().optional(),
   startedAt: z.string().max(40).optional(),
   imageId: z.string().max(100).optional(),
+  /** Whether the container is in a network with a way out, whatever its service is set to. */
+  outgoing: z.boolean().optional(),
 });
 export type Observation = z.infer<typeof observationSchema>;
 
