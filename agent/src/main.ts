@@ -20,7 +20,7 @@ import {
   createProcesses,
   createRandom,
 } from "./platform.ts";
-import { checkCreateBody } from "./policy/policy.ts";
+import { checkBody } from "./policy/policy.ts";
 import { within } from "./waiting.ts";
 
 const AGENT_VERSION = "0.1.0";
@@ -140,7 +140,7 @@ async function runAgent(args: Arguments): Promise<number> {
     docker: createDockerode({
       socketPath: settings.dockerSocket,
       clock: realClock,
-      inspectBody: (body) => checkCreateBody(body, scope),
+      inspectBody: (body, kind) => checkBody(kind, body, scope),
     }),
     dial: dialWebSocket,
     key,

@@ -24,6 +24,7 @@ export function serviceSpec(part: Partial<ServiceSpec> = {}): ServiceSpec {
     image: "postgres:17-trixie",
     standIn: false,
     volumeId: newId(),
+    outgoing: false,
     ...part,
   };
 }

@@ -26,6 +26,7 @@ export function dockerContract(make: () => ContractSubject): void {
       labels: labelsOf(subject),
       env: { A: "1" },
       network: { name: network, address: subject.subnet.replace(/0\/26$/, "2"), alias: "db" },
+      outgoing: false,
       volumes: [{ name: volume, target: "/var/lib/thing" }],
       folders: [],
       tmpfs: [],
@@ -57,13 +58,15 @@ export function dockerContract(make: () => ContractSubject): void {
     const subject = make();
     const { docker, agentId, image, subnet } = subject;
     const imageId = (await docker.findImage(image))?.id ?? "";
-    const networkId = await docker.createNetwork({ name: network, subnet, labels: labelsOf(subject) });
-    await expect(docker.createNetwork({ name: `${network.slice(0, -1)}x`, subnet, labels: {} })).rejects.toMatchObject({
-      code: "network_exhausted",
-    });
-    expect(await docker.listNetworks()).toContainEqual(
-      expect.objectContaining({ id: networkId, name: network, subnets: [subnet] }),
-    );
+    const labels = labelsOf(subject);
+    const deadEnd = subnet.replace(/0\/26$/, "62");
+    const networkId = await docker.createNetwork({ name: network, kind: "private", deadEnd, subnet, labels });
+    const outgoing = { name: `dflow-out-${environmentId}`, kind: "outgoing", labels } as const;
+    await expect(docker.createNetwork({ ...outgoing, subnet })).rejects.toMatchObject({ code: "network_exhausted" });
+    const outgoingId = await docker.createNetwork({ ...outgoing, subnet: subnet.replace(/0\/26$/, "64/26") });
+    const networks = await docker.listNetworks();
+    expect(networks).toContainEqual({ id: networkId, name: network, labels, subnets: [subnet], internal: true });
+    expect(networks).toContainEqual(expect.objectContaining({ id: outgoingId, internal: false }));
     await docker.createVolume(volume, labelsOf(subject));
     await docker.createVolume(volume, labelsOf(subject));
     expect(await docker.listVolumes(`sh.dflow.agent=${agentId}`)).toEqual([
@@ -74,6 +77,7 @@ export function dockerContract(make: () => ContractSubject): void {
     const id = await docker.createContainer(spec);
     await expect(docker.createContainer(spec)).rejects.toMatchObject({ code: "docker_failed" });
     expect(await docker.findContainer(spec.name)).toMatchObject({ id, state: "created", imageId });
+    await docker.joinNetwork(outgoing.name, id);
     const events: string[] = [];
     const stream = await docker.openEvents((event) => {
       if (event.id === id) events.push(event.action);
@@ -81,11 +85,11 @@ export function dockerContract(make: () => ContractSubject): void {
     await docker.startContainer(id);
     await docker.startContainer(id);
     const running = await docker.findContainer(id);
-    expect(running).toMatchObject({
-      state: "running",
-      restartCount: 0,
-      networks: [{ id: networkId, address: spec.network.address }],
-    });
+    expect(running).toMatchObject({ state: "running", restartCount: 0 });
+    expect(running?.networks).toHaveLength(2);
+    expect(running?.networks).toContainEqual({ id: networkId, address: spec.network.address });
+    expect(running?.networks).toContainEqual({ id: outgoingId });
+    await expect(docker.removeNetwork(outgoingId)).rejects.toMatchObject({ code: "docker_failed" });
     expect(await docker.listContainers(`sh.dflow.service=${serviceId}`)).toMatchObject([
       { id, name: spec.name, state: "running", labels: labelsOf(subject) },
     ]);
@@ -105,6 +109,7 @@ export function dockerContract(make: () => ContractSubject): void {
     stream.destroy();
     expect(await docker.removeVolume(volume)).toBe(true);
     expect(await docker.removeNetwork(networkId)).toBe(true);
+    expect(await docker.removeNetwork(outgoingId)).toBe(true);
   });
 
   test("an aborted call ends with the signal's reason", async () => {

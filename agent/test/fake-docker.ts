@@ -151,17 +151,32 @@ export function createFakeDocker() {
       await enter("listNetworks", "", signal);
       return [...networks.values()].map((network) => structuredClone(network));
     },
-    async createNetwork({ name, subnet, labels }, signal) {
+    async createNetwork({ name, kind, subnet, labels }, signal) {
       await enter("createNetwork", name, signal);
       if ([...networks.values()].some((one) => one.subnets.includes(subnet))) {
         throw new AppError("network_exhausted", `create network ${name}: Pool overlaps`);
       }
       const id = newId();
-      networks.set(id, { id, name, labels, subnets: [subnet] });
+      networks.set(id, { id, name, labels, subnets: [subnet], internal: kind === "private" });
       return id;
+    },
+    async joinNetwork(networkName, containerId, signal) {
+      await enter("joinNetwork", networkName, signal);
+      const network = [...networks.values()].find(({ name }) => name === networkName);
+      const container = find(containerId);
+      if (network === undefined || container === undefined) {
+        throw new AppError("docker_failed", `join network ${networkName}: not found`);
+      }
+      container.networks.push({ id: network.id });
+      const labels = { name: networkName, container: container.id };
+      for (const watcher of watchers) watcher({ type: "network", action: "connect", id: network.id, labels });
     },
     async removeNetwork(id, signal) {
       await enter("removeNetwork", id, signal);
+      const isInIt = (container: FakeContainer) => container.networks.some((network) => network.id === id);
+      if ([...containers.values()].some((container) => container.state === "running" && isInIt(container))) {
+        throw new AppError("docker_failed", `remove network ${id}: network has active endpoints`);
+      }
       return networks.delete(id);
     },
     async listVolumes(label, signal) {

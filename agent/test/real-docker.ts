@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { createDockerode } from "../src/docker/dockerode.ts";
 import { createClock } from "../src/platform.ts";
-import { checkCreateBody } from "../src/policy/policy.ts";
+import { checkBody } from "../src/policy/policy.ts";
 
 export const realClock = createClock();
 
@@ -10,7 +10,7 @@ export function realDocker(agentId: string, servicesDir: string) {
   return createDockerode({
     socketPath: "/var/run/docker.sock",
     clock: realClock,
-    inspectBody: (body) => checkCreateBody(body, { agentId, servicesDir }),
+    inspectBody: (body, kind) => checkBody(kind, body, { agentId, servicesDir }),
   });
 }
 

@@ -16,6 +16,7 @@ const spec = {
   image: "postgres:17-trixie",
   standIn: false,
   memoryBytes: 536_870_912,
+  outgoing: false,
 } as const;
 const owner = {
   agentId: ID(5),
@@ -70,6 +71,9 @@ test("asks Docker for a Postgres exactly like this", () => {
         "CapDrop": [
           "ALL",
         ],
+        "Dns": [
+          "127.0.0.1",
+        ],
         "LogConfig": {
           "Config": {
             "max-file": "3",
@@ -118,7 +122,7 @@ test("asks Docker for a Postgres exactly like this", () => {
         "sh.dflow.generation": "3",
         "sh.dflow.operation": "01890000-0000-7000-8000-000000000006",
         "sh.dflow.service": "01890000-0000-7000-8000-000000000001",
-        "sh.dflow.spec": "8c8c20ac6f40bdcc520bd3f1bcf204f971fd2783e7de9425b94367c373eef01d",
+        "sh.dflow.spec": "34560223323945856db29a02ee83e84676fb2fd32289b8803da807bb78022e3f",
         "sh.dflow.workspace": "01890000-0000-7000-8000-000000000002",
       },
       "NetworkingConfig": {
@@ -147,11 +151,21 @@ test("leaves the old data path of 18 alone, and sets no limit where none is give
   expect(Env).toContain("PGDATA=/var/lib/postgresql/18/docker");
 });
 
+test("lets a service ask for names outside only when it may go there", () => {
+  expect(bodyOf({ outgoing: true }).HostConfig).not.toHaveProperty("Dns");
+});
+
 test("hashes what makes a container different, and nothing that changes by itself", () => {
   const hashOf = (part: object = {}, change: object = {}) =>
     blueprint({ ...spec, ...part }, postgres, folders, { ...owner, ...change }).labels["sh.dflow.spec"];
   expect(hashOf({}, { generation: 9, operationId: ID(9) })).toBe(hashOf());
-  for (const part of [{ memoryBytes: 1e9 }, { image: "postgres:17.1" }, { name: "other" }, { volumeId: ID(8) }]) {
+  for (const part of [
+    { outgoing: true },
+    { memoryBytes: 1e9 },
+    { image: "postgres:17.1" },
+    { name: "other" },
+    { volumeId: ID(8) },
+  ]) {
     expect(hashOf(part)).not.toBe(hashOf());
   }
 });

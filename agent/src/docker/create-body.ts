@@ -3,6 +3,12 @@ import type { ContainerCreateOptions } from "dockerode";
 import type { ContainerSpec } from "./docker.ts";
 
 const NANOSECONDS_PER_MS = 1_000_000;
+/**
+ * Docker answers names of neighbours itself and forwards all others, also for a network without a way out: to a
+ * resolver on the host's loopback from the host itself. One that is given here is asked from inside the container,
+ * and nothing listens there.
+ */
+const NO_RESOLVER = "127.0.0.1";
 
 export function createBody(spec: ContainerSpec): ContainerCreateOptions {
   return {
@@ -21,6 +27,7 @@ export function createBody(spec: ContainerSpec): ContainerCreateOptions {
     },
     HostConfig: {
       NetworkMode: spec.network.name,
+      ...(spec.outgoing ? {} : { Dns: [NO_RESOLVER] }),
       // A database starts again by itself only after it has proven to be the right one (services/steps.ts).
       RestartPolicy: { Name: "no" },
       LogConfig: { Type: "local", Config: { "max-size": spec.logMaxSize, "max-file": String(spec.logMaxFiles) } },

@@ -19,7 +19,18 @@ export interface FoundNetwork {
   name: string;
   labels: Labels;
   subnets: string[];
+  /** Docker forwards nothing out of it. */
+  internal: boolean;
 }
+
+/**
+ * `private`: its members reach each other, the host reaches them, and no route leads out: their default route ends at
+ * `deadEnd`, an address in it that nobody gets. `outgoing`: a way out, and none from one member to another.
+ */
+export type NetworkRequest = { name: string; subnet: string; labels: Labels } & (
+  | { kind: "private"; deadEnd: string }
+  | { kind: "outgoing" }
+);
 
 export interface FoundVolume {
   name: string;
@@ -57,6 +68,8 @@ export interface ContainerSpec {
   /** Never holds a secret: everyone who may inspect reads it. */
   env: Record<string, string>;
   network: { name: string; address: string; alias: string };
+  /** Without it, names outside its own networks are not asked for anywhere. */
+  outgoing: boolean;
   volumes: { name: string; target: string }[];
   /** Folders of the agent's own directory, read-only. */
   folders: { source: string; target: string }[];
@@ -118,8 +131,10 @@ export interface Docker {
 
   listNetworks(signal?: AbortSignal): Promise<FoundNetwork[]>;
   /** Returns the id. `network_exhausted` when the subnet is taken. Docker allows two of one name: look first. */
-  createNetwork(request: { name: string; subnet: string; labels: Labels }, signal?: AbortSignal): Promise<string>;
-  /** False when it was not there. */
+  createNetwork(request: NetworkRequest, signal?: AbortSignal): Promise<string>;
+  /** One more network for a container that was not started yet. */
+  joinNetwork(networkName: string, containerId: string, signal?: AbortSignal): Promise<void>;
+  /** False when it was not there. Docker refuses while a running container is in it. */
   removeNetwork(id: string, signal?: AbortSignal): Promise<boolean>;
 
   listVolumes(label: string, signal?: AbortSignal): Promise<FoundVolume[]>;

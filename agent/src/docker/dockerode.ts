@@ -1,7 +1,7 @@
 /** Docker's verbs over the engine's socket: the only importer of dockerode. */
 import type { Readable } from "node:stream";
 import { AppError } from "@dflow/protocol";
-import Dockerode, { type ContainerCreateOptions, type ContainerInspectInfo } from "dockerode";
+import Dockerode, { type ContainerInspectInfo } from "dockerode";
 import type { Clock } from "../deps.ts";
 import { createDemultiplexer } from "../logs/demultiplex.ts";
 import { within } from "../waiting.ts";
@@ -9,6 +9,7 @@ import { createBody } from "./create-body.ts";
 import type { ContainerHealth, ContainerState, Docker, FoundContainer, Labels, ListedContainer } from "./docker.ts";
 import { dockerFailure, pullFailure, statusOf } from "./failures.ts";
 import { readJsonLines } from "./json-lines.ts";
+import { joinBody, networkBody } from "./network-body.ts";
 
 const READ_MS = 20_000;
 const WRITE_MS = 60_000;
@@ -18,11 +19,13 @@ const HEAVY_MS = 180_000;
 const OUTPUT_LIMIT_BYTES = 64 * 1024;
 const NEVER_STARTED = "0001-01-01T00:00:00Z";
 
+export type BodyKind = "container" | "network" | "join";
+
 export interface DockerodeOptions {
   socketPath: string;
   clock: Clock;
-  /** Sees every container's final JSON before Docker does; throws what must not be. */
-  inspectBody(body: ContainerCreateOptions): void;
+  /** Sees the final JSON of all that is made or joined before Docker does; throws what must not be. */
+  inspectBody(body: object, kind: BodyKind): void;
 }
 
 export function createDockerode({ socketPath, clock, inspectBody }: DockerodeOptions): Docker {
@@ -98,21 +101,17 @@ export function createDockerode({ socketPath, clock, inspectBody }: DockerodeOpt
         name: network.Name,
         labels: network.Labels ?? {},
         subnets: (network.IPAM?.Config ?? []).flatMap(({ Subnet }) => (Subnet === undefined ? [] : [Subnet])),
+        internal: network.Internal === true,
       }));
     },
 
-    async createNetwork({ name, subnet, labels }, signal) {
-      const what = `create network ${name} (${subnet})`;
+    async createNetwork(request, signal) {
+      const what = `create network ${request.name} (${request.subnet})`;
+      const body = networkBody(request);
+      inspectBody(body, "network");
       try {
         const network = await ask(what, WRITE_MS, signal, (abortSignal) =>
-          docker.createNetwork({
-            Name: name,
-            Driver: "bridge",
-            CheckDuplicate: true,
-            Labels: labels,
-            IPAM: { Driver: "default", Config: [{ Subnet: subnet }] },
-            abortSignal,
-          }),
+          docker.createNetwork({ ...body, abortSignal }),
         );
         return network.id;
       } catch (error) {
@@ -121,6 +120,14 @@ export function createDockerode({ socketPath, clock, inspectBody }: DockerodeOpt
         }
         throw error;
       }
+    },
+
+    async joinNetwork(networkName, containerId, signal) {
+      const body = joinBody(networkName, containerId);
+      inspectBody(body, "join");
+      await ask(`join network ${networkName}`, WRITE_MS, signal, () =>
+        docker.getNetwork(body.Network).connect({ Container: body.Container }),
+      );
     },
 
     removeNetwork: (id, signal) =>
@@ -177,7 +184,7 @@ export function createDockerode({ socketPath, clock, inspectBody }: DockerodeOpt
 
     async createContainer(spec, signal) {
       const body = createBody(spec);
-      inspectBody(body);
+      inspectBody(body, "container");
       const created = await ask(`create container ${spec.name}`, WRITE_MS, signal, (abortSignal) =>
         docker.createContainer({ ...body, abortSignal }),
       );
@@ -250,7 +257,10 @@ export function createDockerode({ socketPath, clock, inspectBody }: DockerodeOpt
         const filters = JSON.stringify({
           type: ["container", "volume", "network"],
           // Without this list every health check of every container would be three events.
-          event: ["create", "start", "die", "oom", "destroy", "health_status", "pause", "unpause", "update", "rename"],
+          event: [
+            ...["create", "start", "die", "oom", "destroy", "health_status", "pause", "unpause", "update", "rename"],
+            ...["connect", "disconnect"],
+          ],
         });
         const stream = await unlessLate(docker.getEvents({ filters }), ended);
         readJsonLines(stream, (event) => {

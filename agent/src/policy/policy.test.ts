@@ -2,9 +2,10 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { newId, serviceSpec } from "../../test/commands.ts";
 import { createBody } from "../docker/create-body.ts";
+import { joinBody, networkBody } from "../docker/network-body.ts";
 import { postgres } from "../engines/postgres.ts";
 import { blueprint, serviceFolders } from "../services/container-spec.ts";
-import { checkCreateBody, checkOwned } from "./policy.ts";
+import { checkCreateBody, checkJoinBody, checkNetworkBody, checkOwned } from "./policy.ts";
 
 const scope = { agentId: newId(), servicesDir: "/var/lib/dflow/services" };
 
@@ -60,6 +61,11 @@ const FORBIDDEN: Record<string, (body: AnyBody) => void> = {
   "a command of its own": (all) => Object.assign(all, { Cmd: ["sh"] }),
   "a user of its own": (all) => Object.assign(all, { User: "root" }),
   "an unlimited log": ({ HostConfig }) => Object.assign(HostConfig, { LogConfig: { Type: "json-file", Config: {} } }),
+  "a resolver outside": ({ HostConfig }) => Object.assign(HostConfig, { Dns: ["192.0.2.53"] }),
+  "a second resolver": ({ HostConfig }) => HostConfig.Dns.push("192.0.2.53"),
+  "no resolver at all, which is the engine's own": ({ HostConfig }) => Object.assign(HostConfig, { Dns: [] }),
+  "the network with a way out, when it is created": ({ HostConfig }) =>
+    Object.assign(HostConfig, { NetworkMode: `dflow-out-${newId()}` }),
   "its own restarts": ({ HostConfig }) => Object.assign(HostConfig, { RestartPolicy: { Name: "always" } }),
 };
 for (const [what, change] of Object.entries(FORBIDDEN)) test(`refuses ${what}`, () => refused(change));
@@ -73,6 +79,66 @@ test("refuses every field that nobody thought of", () => {
       refused((changed) => Object.assign(inHost ? changed.HostConfig : changed, { [name]: value }));
     }),
   );
+});
+
+const labels = { "sh.dflow.agent": scope.agentId, "sh.dflow.environment": newId() };
+const privateBody = (): AnyBody =>
+  structuredClone(
+    networkBody({
+      kind: "private",
+      name: `dflow-env-${newId()}`,
+      subnet: "10.218.0.0/26",
+      deadEnd: "10.218.0.62",
+      labels,
+    }),
+  );
+const outgoingBody = (): AnyBody =>
+  structuredClone(networkBody({ kind: "outgoing", name: `dflow-out-${newId()}`, subnet: "10.218.0.64/26", labels }));
+
+test("lets our own networks through, and joining the one with a way out", () => {
+  checkNetworkBody(privateBody(), scope);
+  checkNetworkBody(outgoingBody(), scope);
+  checkJoinBody(joinBody(`dflow-out-${newId()}`, "a".repeat(64)));
+});
+
+const FORBIDDEN_NETWORKS: Record<string, AnyBody> = {
+  "an environment's network with a way out": { ...privateBody(), Internal: false },
+  "an environment's network that does not say": (({ Internal: _, ...rest }) => rest)(privateBody()),
+  "a default route that leads to the host": {
+    ...privateBody(),
+    IPAM: { Driver: "default", Config: [{ Subnet: "10.218.0.0/26" }] },
+  },
+  "a second range": {
+    ...privateBody(),
+    IPAM: { Driver: "default", Config: [...privateBody().IPAM.Config, ...privateBody().IPAM.Config] },
+  },
+  "a wide range": { ...outgoingBody(), IPAM: { Driver: "default", Config: [{ Subnet: "10.0.0.0/8" }] } },
+  IPv6: { ...privateBody(), EnableIPv6: true },
+  "the host's own interface": { ...outgoingBody(), Driver: "macvlan", Options: { parent: "eth0" } },
+  "members that reach each other outside": { ...outgoingBody(), Options: {} },
+  "an option that nobody thought of": { ...privateBody(), Options: { "com.docker.network.bridge.name": "docker0" } },
+  "a field that nobody thought of": { ...outgoingBody(), Attachable: true },
+  "a name of somebody else": { ...outgoingBody(), Name: "bridge" },
+  "another agent's label": { ...outgoingBody(), Labels: { "sh.dflow.agent": newId() } },
+};
+for (const [what, forbidden] of Object.entries(FORBIDDEN_NETWORKS)) {
+  test(`refuses a network: ${what}`, () => {
+    expect(() => checkNetworkBody(forbidden, scope)).toThrow(expect.objectContaining({ code: "policy_refused" }));
+  });
+}
+
+test("refuses to join any other network, or with anything more", () => {
+  const good = joinBody(`dflow-out-${newId()}`, "a".repeat(64));
+  for (const change of [
+    { Network: "bridge" },
+    { Network: "host" },
+    { Network: `dflow-env-${newId()}` },
+    { Container: "somebody-elses" },
+    { EndpointConfig: {} },
+  ]) {
+    expect(() => checkJoinBody({ ...good, ...change })).toThrow(expect.objectContaining({ code: "policy_refused" }));
+  }
+  expect(() => checkJoinBody({ Network: good.Network })).toThrow("Container");
 });
 
 test("leaves alone what carries no label or another agent's", () => {

@@ -4,6 +4,22 @@
  * changes these rules.
  */
 import { AppError } from "@dflow/protocol";
+import type { BodyKind } from "../docker/dockerode.ts";
+import {
+  exactly,
+  isRecord,
+  listOf,
+  mapOf,
+  matches,
+  oneOf,
+  only,
+  positive,
+  type Rule,
+  type Rules,
+  refusedField,
+  text,
+  unlikeField,
+} from "./rules.ts";
 
 export interface PolicyScope {
   agentId: string;
@@ -11,39 +27,22 @@ export interface PolicyScope {
   servicesDir: string;
 }
 
-type Rule = (value: unknown) => boolean;
-type Rules = Record<string, Rule>;
-
 const ID = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}";
 const CONTAINER_NAME = new RegExp(`^dflow-${ID}-\\d+$`);
 const NETWORK_NAME = new RegExp(`^dflow-env-${ID}$`);
+const OUTGOING_NETWORK_NAME = new RegExp(`^dflow-out-${ID}$`);
 const VOLUME_NAME = new RegExp(`^dflow-vol-${ID}$`);
 const CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"];
 /** Inside the container; nothing of the system itself may be covered. */
 const MOUNT_TARGET = /^\/(var\/lib|data|run\/dflow)\/[a-z0-9/_-]+$/;
 
-const text: Rule = (value) => typeof value === "string";
-const positive: Rule = (value) => Number.isSafeInteger(value) && (value as number) > 0;
-const oneOf =
-  (...allowed: unknown[]): Rule =>
+const ADDRESS = /^\d+\.\d+\.\d+\.\d+$/;
+const SUBNET = /^\d+\.\d+\.\d+\.\d+\/26$/;
+
+const ownLabels =
+  (agentId: string): Rule =>
   (value) =>
-    allowed.includes(value);
-const matches =
-  (pattern: RegExp): Rule =>
-  (value) =>
-    typeof value === "string" && pattern.test(value);
-const listOf =
-  (rule: Rule): Rule =>
-  (value) =>
-    Array.isArray(value) && value.every(rule);
-const only =
-  (rules: Rules): Rule =>
-  (value) =>
-    refusedField(value, rules) === undefined;
-const mapOf =
-  (key: Rule, entry: Rule): Rule =>
-  (value) =>
-    isRecord(value) && Object.entries(value).every(([name, one]) => key(name) && entry(one));
+    isRecord(value) && value["sh.dflow.agent"] === agentId && mapOf(matches(/^sh\.dflow\.[a-z]+$/), text)(value);
 
 function bodyRules({ agentId, servicesDir }: PolicyScope): { body: Rules; host: Rules } {
   const ownFolder: Rule = (value) =>
@@ -60,8 +59,7 @@ function bodyRules({ agentId, servicesDir }: PolicyScope): { body: Rules; host: 
       name: matches(CONTAINER_NAME),
       Image: matches(/^sha256:[0-9a-f]{64}$/),
       Env: listOf(matches(/^[A-Z][A-Z0-9_]*=/)),
-      Labels: (value) =>
-        isRecord(value) && value["sh.dflow.agent"] === agentId && mapOf(matches(/^sh\.dflow\.[a-z]+$/), text)(value),
+      Labels: ownLabels(agentId),
       StopSignal: matches(/^SIG[A-Z]+$/),
       StopTimeout: positive,
       Healthcheck: only({
@@ -77,13 +75,15 @@ function bodyRules({ agentId, servicesDir }: PolicyScope): { body: Rules; host: 
           matches(NETWORK_NAME),
           only({
             Aliases: listOf(matches(/^[a-z]([a-z0-9-]{0,29}[a-z0-9])?$/)),
-            IPAMConfig: only({ IPv4Address: matches(/^\d+\.\d+\.\d+\.\d+$/) }),
+            IPAMConfig: only({ IPv4Address: matches(ADDRESS) }),
           }),
         ),
       }),
     },
     host: {
       NetworkMode: matches(NETWORK_NAME),
+      // A resolver of anybody's choice would be a way out by itself.
+      Dns: (value) => listOf(oneOf("127.0.0.1"))(value) && (value as string[]).length === 1,
       RestartPolicy: only({ Name: oneOf("no") }),
       LogConfig: only({ Type: oneOf("local"), Config: mapOf(oneOf("max-size", "max-file"), text) }),
       Mounts: listOf((value) => volume(value) || folder(value)),
@@ -114,6 +114,48 @@ export function checkCreateBody(body: object, scope: PolicyScope): void {
   if (field !== undefined) throw refused(`a container with this ${field} is not allowed on this server`);
 }
 
+/** An environment's network is internal and its default route leads nowhere; an outgoing one keeps its members apart. */
+function networkRules(agentId: string, isOutgoing: boolean): Rules {
+  const range: Rules = isOutgoing
+    ? { Subnet: matches(SUBNET) }
+    : { Subnet: matches(SUBNET), AuxiliaryAddresses: exactly({ DefaultGatewayIPv4: matches(ADDRESS) }) };
+  return {
+    Name: matches(isOutgoing ? OUTGOING_NETWORK_NAME : NETWORK_NAME),
+    Driver: oneOf("bridge"),
+    CheckDuplicate: oneOf(true),
+    Labels: ownLabels(agentId),
+    EnableIPv6: oneOf(false),
+    Internal: oneOf(!isOutgoing),
+    IPAM: exactly({
+      Driver: oneOf("default"),
+      Config: (value) => listOf(exactly(range))(value) && (value as unknown[]).length === 1,
+    }),
+    Options: exactly(isOutgoing ? { "com.docker.network.bridge.enable_icc": oneOf("false") } : {}),
+  };
+}
+
+/** Only into an outgoing network: an environment's is given when a container is created. */
+const JOIN_RULES: Rules = { Network: matches(OUTGOING_NETWORK_NAME), Container: matches(/^[0-9a-f]{64}$/) };
+
+/** Throws `policy_refused` unless every field is there and is one that we let through. */
+export function checkNetworkBody(body: object, { agentId }: PolicyScope): void {
+  const isOutgoing = "Name" in body && matches(OUTGOING_NETWORK_NAME)(body.Name);
+  const field = unlikeField(body, networkRules(agentId, isOutgoing));
+  if (field !== undefined) throw refused(`a network with this ${field} is not allowed on this server`);
+}
+
+/** The same for a container that is to join one more network. */
+export function checkJoinBody(body: object): void {
+  const field = unlikeField(body, JOIN_RULES);
+  if (field !== undefined) throw refused(`joining this ${field} is not allowed on this server`);
+}
+
+export function checkBody(kind: BodyKind, body: object, scope: PolicyScope): void {
+  if (kind === "container") checkCreateBody(body, scope);
+  else if (kind === "network") checkNetworkBody(body, scope);
+  else checkJoinBody(body);
+}
+
 /** Throws `policy_refused` when an object under one of our names does not carry our agent's label. */
 export function checkOwned(kind: string, name: string, labels: Record<string, string>, agentId: string): void {
   const owner = labels["sh.dflow.agent"];
@@ -128,17 +170,6 @@ export function checkOwned(kind: string, name: string, labels: Record<string, st
 
 function refused(message: string, hint?: string): AppError {
   return new AppError("policy_refused", message, hint === undefined ? {} : { hint });
-}
-
-/** The first field without a rule or against its rule. */
-function refusedField(value: unknown, rules: Rules, prefix = ""): string | undefined {
-  if (!isRecord(value)) return prefix === "" ? "body" : prefix.slice(0, -1);
-  const name = Object.keys(value).find((key) => !Object.hasOwn(rules, key) || rules[key]?.(value[key]) !== true);
-  return name === undefined ? undefined : `${prefix}${name}`;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function relativeTo(folder: string, path: string): string {

@@ -32,6 +32,7 @@ export function blueprint(
     ...share,
     stopGraceMs: stopGraceMs ?? share.stopGraceMs,
     network: { name: networkName(spec.environmentId), alias: spec.name },
+    outgoing: spec.outgoing,
     volumes: [{ name: volumeName(spec.volumeId), target: dataTarget }],
     folders: [
       { source: folders.secrets, target: SECRETS_TARGET },
