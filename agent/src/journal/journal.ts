@@ -76,6 +76,8 @@ const networkSchema = z.object({
   subnet: z.string(),
   /** Fixed address by service id. */
   addresses: z.record(z.string(), z.string()),
+  /** Ids of the services that need the environment's outgoing network. */
+  outgoing: z.array(z.string()).default([]),
 });
 export type NetworkRecord = z.infer<typeof networkSchema>;
 

@@ -7,9 +7,11 @@ export interface Sight {
   volumePresent: boolean;
   /** A deploy succeeded once, or a volume exists that is not known to be half made. */
   shouldExist: boolean;
+  /** Ids of the networks with a way out. */
+  openNetworks: ReadonlySet<string>;
 }
 
-export function observationOf({ container, volumePresent, shouldExist }: Sight): Observation {
+export function observationOf({ container, volumePresent, shouldExist, openNetworks }: Sight): Observation {
   const volume = volumePresent ? "present" : "absent";
   if (container === undefined) {
     if (!shouldExist) return { state: "not_deployed", evidence: "no container", volume };
@@ -22,6 +24,7 @@ export function observationOf({ container, volumePresent, shouldExist }: Sight):
     restartCount: container.restartCount,
     startedAt: container.startedAt,
     imageId: container.imageId,
+    outgoing: container.networks.some(({ id }) => openNetworks.has(id)),
   } as const;
   switch (container.state) {
     case "running":

@@ -72,6 +72,19 @@ test("looks every ten seconds, and inspects only what changed", async () => {
   expect(changes.at(-1)?.observation.state).toBe("running");
 });
 
+test("says whether a container has a way out, also one that somebody gave it by hand", async () => {
+  observer.start();
+  await run(deploy(spec));
+  await clock.advance(1_000);
+  const outgoing = () => observer.report().map(({ observation }) => observation.outgoing);
+  expect(outgoing()).toEqual([false]);
+  await fake.docker.createNetwork({ kind: "outgoing", name: "somebodys", subnet: "10.1.0.0/26", labels: {} });
+  await fake.docker.joinNetwork("somebodys", fake.only().id);
+  await clock.advance(1_000);
+  expect(outgoing()).toEqual([true]);
+  expect(changes.at(-1)?.observation).toMatchObject({ state: "running", outgoing: true });
+});
+
 test("sees what happened without an event at the next look", async () => {
   observer.start();
   await run(deploy(spec));

@@ -92,13 +92,13 @@ export function createObserver(
     const asked = askers.splice(0);
     const beganMs = clock.monotonicMs();
     try {
-      const { containers, volumes } = await seeAll();
+      const { containers, volumes, openNetworks } = await seeAll();
       if (stopped) return;
       // A thing seen during the look may have changed since it began, so the look is as old as its beginning.
       lookedAtMs = beganMs;
       const appeared = dockerOk !== true;
       dockerOk = true;
-      adopt(observeServices(containers, volumes));
+      adopt(observeServices(containers, volumes, openNetworks));
       events.seen(containers);
       if (appeared) {
         log.info({}, "Docker answers");
@@ -121,9 +121,10 @@ export function createObserver(
   };
 
   const seeAll = async () => {
-    const [listed, volumes] = await Promise.all([
+    const [listed, volumes, networks] = await Promise.all([
       docker.listContainers(agentLabel(agentId)),
       docker.listVolumes(agentLabel(agentId)),
+      docker.listNetworks(),
     ]);
     const found = await Promise.all(listed.map(inspectWhenChanged));
     const ids = new Set(listed.map(({ id }) => id));
@@ -137,7 +138,8 @@ export function createObserver(
         containers.set(serviceId, container);
       }
     }
-    return { containers, volumes };
+    const openNetworks = new Set(networks.filter(({ internal }) => !internal).map(({ id }) => id));
+    return { containers, volumes, openNetworks };
   };
 
   /** Inspecting every container at every look would be most of the agent's work; the list shows whether it changed. */
@@ -161,6 +163,7 @@ export function createObserver(
   const observeServices = (
     containers: ReadonlyMap<string, FoundContainer>,
     volumes: { name: string; labels: Record<string, string> }[],
+    openNetworks: ReadonlySet<string>,
   ) => {
     const present = new Map<string, string[]>();
     for (const { name, labels } of volumes) {
@@ -185,6 +188,7 @@ export function createObserver(
           container,
           volumePresent: names.length > 0,
           shouldExist: record?.everDeployed === true || holdsData,
+          openNetworks,
         }),
       });
     }
@@ -215,8 +219,10 @@ export function createObserver(
 
   const onEvent = ({ type, id, labels }: ContainerEvent) => {
     if (type === "container" && labels[LABEL.agent] !== agentId) return;
-    if (type !== "container" && !/^dflow-/.test(labels.name ?? id)) return;
-    known.delete(id);
+    // A container that joins or leaves a network is named by the network's event only.
+    const about = labels.container ?? id;
+    if (type !== "container" && !known.has(about) && !/^dflow-/.test(labels.name ?? id)) return;
+    known.delete(about);
     if (looking) lookAgain = true;
     else schedule(DEBOUNCE_MS);
   };

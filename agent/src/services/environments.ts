@@ -1,13 +1,14 @@
-/** The network of an environment: its range, chosen free of everything the host knows, and each service's fixed address. */
+/** The network of an environment, without a way out, and each service's fixed address in it. */
 import { AppError, isAppError } from "@dflow/protocol";
-import type { Files } from "../deps.ts";
-import type { Docker, FoundNetwork } from "../docker/docker.ts";
-import type { Journal } from "../journal/journal.ts";
+import type { FoundNetwork } from "../docker/docker.ts";
+import type { NetworkRecord } from "../journal/journal.ts";
 import { checkOwned } from "../policy/policy.ts";
 import { createOneAtATime } from "../waiting.ts";
+import { type FreeRangeDeps, makeInFreeRange } from "./free-range.ts";
 import { type Found, servicesInEnvironment } from "./look.ts";
 import { agentLabel, LABEL, networkLabels, networkName, type Ownership } from "./naming.ts";
-import { chooseAddress, chooseSubnet, routesOf } from "./subnets.ts";
+import { createOutgoing, type Left, type Outgoing } from "./outgoing.ts";
+import { chooseAddress, deadEndOf } from "./subnets.ts";
 
 export interface Joined {
   id: string;
@@ -15,30 +16,28 @@ export interface Joined {
   subnet: string;
   address: string;
   created: boolean;
+  /** It lets traffic out and could not be made anew, because these are Docker's words. */
+  open?: string;
 }
 
 export interface Environments {
   /** Makes the network when it is absent, and gives the service its address, the same one every time. */
   join(owner: Ownership, found: Found, signal: AbortSignal): Promise<Joined>;
-  /** Gives the address back and removes the network when no other service is left in it. */
-  leave(environmentId: string, serviceId: string, signal?: AbortSignal): Promise<{ name: string; what: string }>;
+  /** Gives the address back and removes each network of the environment when no other service is left in it. */
+  leave(environmentId: string, serviceId: string, signal?: AbortSignal): Promise<Left[]>;
+  /** The way out of the services that have one. */
+  outgoing: Outgoing;
 }
 
-export interface EnvironmentsDeps {
-  docker: Docker;
-  files: Files;
-  journal: Journal;
+export interface EnvironmentsDeps extends FreeRangeDeps {
   agentId: string;
-  networkRange: string;
 }
 
-const HOST_ROUTES = "/proc/net/route";
-/** Another program may take a range between our look and our request. */
-const ATTEMPTS = 5;
-
-export function createEnvironments({ docker, files, journal, agentId, networkRange }: EnvironmentsDeps): Environments {
+export function createEnvironments(deps: EnvironmentsDeps): Environments {
+  const { docker, journal, agentId } = deps;
   // Two services of one new environment would make its network twice; Docker allows that.
   const oneAtATime = createOneAtATime();
+  const outgoing = createOutgoing(deps);
 
   /** Of this agent's containers in the network, also those that the journal knows nothing of. */
   const addressesInDocker = async (networkId: string, signal: AbortSignal) => {
@@ -49,90 +48,99 @@ export function createEnvironments({ docker, files, journal, agentId, networkRan
       .flatMap(({ id, address }) => (id === networkId && address !== undefined ? [address] : []));
   };
 
-  const create = async (owner: Ownership, networks: FoundNetwork[]) => {
-    const name = networkName(owner.environmentId);
-    const recorded = journal.networks.get(owner.environmentId)?.subnet;
-    const taken = [
-      ...networks.flatMap(({ subnets }) => subnets),
-      ...routesOf(files.readText(HOST_ROUTES) ?? ""),
-      ...journal.networks
-        .all()
-        .filter(({ environmentId }) => environmentId !== owner.environmentId)
-        .map(({ subnet }) => subnet),
-    ];
-    // A network that somebody removed comes back with the same range, so that addresses stay.
-    const candidates = recorded === undefined ? [] : [recorded];
-    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-      const subnet = candidates.pop() ?? chooseSubnet(networkRange, taken);
-      if (subnet === undefined) {
-        throw new AppError("network_exhausted", `no free /26 is left in ${networkRange}`, {
-          hint: 'Set "networkRange" in the agent\'s config.json to a larger range that the host does not use.',
-        });
-      }
-      try {
-        // Without the signal: Docker would go on making it behind the back of whoever cleans up.
-        const id = await docker.createNetwork({ name, subnet, labels: networkLabels(owner) });
-        return { id, name, subnet };
-      } catch (error) {
-        if (!isAppError(error) || error.code !== "network_exhausted") throw error;
-        taken.push(subnet);
-      }
+  /** One that lets traffic out is of an earlier version. Docker itself says whether anything runs in it. */
+  const giveWay = async (network: FoundNetwork): Promise<string | undefined> => {
+    try {
+      await docker.removeNetwork(network.id);
+      return undefined;
+    } catch (error) {
+      if (!isAppError(error) || error.code !== "docker_failed") throw error;
+      return error.message;
     }
-    throw new AppError("network_exhausted", `Docker refused ${ATTEMPTS} ranges in ${networkRange} as taken`);
+  };
+
+  const join: Environments["join"] = async (owner, found, signal) => {
+    const name = networkName(owner.environmentId);
+    // Looked at in our turn: another service may have left, and taken the network along, since `found`.
+    const networks = await docker.listNetworks(signal);
+    let existing = networks.find((network) => network.name === name);
+    if (existing !== undefined) checkOwned("network", name, existing.labels, agentId);
+    let open: string | undefined;
+    if (existing !== undefined && !existing.internal) {
+      open = await giveWay(existing);
+      if (open === undefined) existing = undefined;
+    }
+    const record = journal.networks.get(owner.environmentId);
+    const [subnet] = existing?.subnets ?? [];
+    const network =
+      existing === undefined || subnet === undefined
+        ? // A network that somebody removed comes back with the same range, so that addresses stay.
+          {
+            ...(await makeInFreeRange(
+              deps,
+              { name, kind: "private", labels: networkLabels(owner), subnet: record?.subnet },
+              networks.filter((one) => one.name !== name),
+            )),
+            created: true,
+          }
+        : { id: existing.id, name, subnet, created: false };
+    const addresses = record?.subnet === network.subnet ? record.addresses : {};
+    const address =
+      usable(addresses[owner.serviceId], network.subnet) ??
+      usable(addressOf(found, network.id), network.subnet) ??
+      chooseAddress(network.subnet, [
+        ...Object.values(addresses),
+        ...(network.created ? [] : await addressesInDocker(network.id, signal)),
+      ]);
+    if (address === undefined) {
+      throw new AppError("network_exhausted", `network ${name} (${network.subnet}) has no free address`, {
+        hint: "An environment holds about 60 services on one server. Make another environment.",
+      });
+    }
+    journal.networks.put({
+      environmentId: owner.environmentId,
+      subnet: network.subnet,
+      addresses: { ...addresses, [owner.serviceId]: address },
+      outgoing: record?.outgoing ?? [],
+    });
+    return { ...network, address, ...(open === undefined ? {} : { open }) };
+  };
+
+  const leave: Environments["leave"] = async (environmentId, serviceId, signal) => {
+    const wayOut = await outgoing.leave(environmentId, serviceId, signal);
+    const name = networkName(environmentId);
+    const record = journal.networks.get(environmentId);
+    const others = without(record, serviceId);
+    if (record !== undefined) journal.networks.put({ ...record, addresses: others });
+    const withContainer = await servicesInEnvironment(docker, agentId, environmentId, signal);
+    const inUse = new Set([...Object.keys(others), ...withContainer.filter((id) => id !== serviceId)]);
+    if (inUse.size > 0) return [...wayOut, { name, what: `kept, ${inUse.size} other service(s) use it` }];
+    const existing = (await docker.listNetworks(signal)).find(
+      ({ name: one, labels }) => one === name && labels[LABEL.agent] === agentId,
+    );
+    const removed = existing !== undefined && (await docker.removeNetwork(existing.id, signal));
+    journal.networks.remove(environmentId);
+    return [...wayOut, { name, what: removed ? "removed, nobody uses it any more" : "was gone already" }];
   };
 
   return {
-    join: (owner, found, signal) =>
-      oneAtATime(async () => {
-        const name = networkName(owner.environmentId);
-        // Looked at in our turn: another service may have left, and taken the network along, since `found`.
-        const networks = await docker.listNetworks(signal);
-        const existing = networks.find((network) => network.name === name);
-        if (existing !== undefined) checkOwned("network", name, existing.labels, agentId);
-        const [existingSubnet] = existing?.subnets ?? [];
-        const network =
-          existing === undefined || existingSubnet === undefined
-            ? { ...(await create(owner, networks)), created: true }
-            : { id: existing.id, name, subnet: existingSubnet, created: false };
-        const record = journal.networks.get(owner.environmentId);
-        const addresses = record?.subnet === network.subnet ? record.addresses : {};
-        const address =
-          addresses[owner.serviceId] ??
-          addressOf(found, network.id) ??
-          chooseAddress(network.subnet, [
-            ...Object.values(addresses),
-            ...(network.created ? [] : await addressesInDocker(network.id, signal)),
-          ]);
-        if (address === undefined) {
-          throw new AppError("network_exhausted", `network ${name} (${network.subnet}) has no free address`, {
-            hint: "An environment holds about 60 services on one server. Make another environment.",
-          });
-        }
-        journal.networks.put({
-          environmentId: owner.environmentId,
-          subnet: network.subnet,
-          addresses: { ...addresses, [owner.serviceId]: address },
-        });
-        return { ...network, address };
-      }),
-
-    leave: (environmentId, serviceId, signal) =>
-      oneAtATime(async () => {
-        const name = networkName(environmentId);
-        const record = journal.networks.get(environmentId);
-        const { [serviceId]: _left, ...others } = record?.addresses ?? {};
-        if (record !== undefined) journal.networks.put({ ...record, addresses: others });
-        const withContainer = await servicesInEnvironment(docker, agentId, environmentId, signal);
-        const inUse = new Set([...Object.keys(others), ...withContainer.filter((id) => id !== serviceId)]);
-        if (inUse.size > 0) return { name, what: `kept, ${inUse.size} other service(s) use it` };
-        const existing = (await docker.listNetworks(signal)).find(
-          ({ name: one, labels }) => one === name && labels[LABEL.agent] === agentId,
-        );
-        const removed = existing !== undefined && (await docker.removeNetwork(existing.id, signal));
-        journal.networks.remove(environmentId);
-        return { name, what: removed ? "removed, nobody uses it any more" : "was gone already" };
-      }),
+    join: (...args) => oneAtATime(() => join(...args)),
+    leave: (...args) => oneAtATime(() => leave(...args)),
+    outgoing: {
+      join: (...args) => oneAtATime(() => outgoing.join(...args)),
+      leave: (...args) => oneAtATime(() => outgoing.leave(...args)),
+    },
   };
+}
+
+function without(record: NetworkRecord | undefined, serviceId: string): Record<string, string> {
+  const { [serviceId]: _left, ...others } = record?.addresses ?? {};
+  return others;
+}
+
+/** An earlier version gave away the address at which the default route now ends. */
+function usable(address: string | undefined, subnet: string): string | undefined {
+  return address === deadEndOf(subnet) ? undefined : address;
 }
 
 /** The address of a container from before the journal knew it. */

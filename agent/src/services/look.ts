@@ -2,7 +2,16 @@
 import { AppError } from "@dflow/protocol";
 import type { Docker, FoundContainer, FoundImage, FoundNetwork, FoundVolume } from "../docker/docker.ts";
 import { checkOwned } from "../policy/policy.ts";
-import { agentLabel, containerName, generationOf, LABEL, networkName, serviceLabel, volumeName } from "./naming.ts";
+import {
+  agentLabel,
+  containerName,
+  generationOf,
+  LABEL,
+  networkName,
+  outgoingNetworkName,
+  serviceLabel,
+  volumeName,
+} from "./naming.ts";
 
 export interface Found {
   /** Newest generation first. */
@@ -12,6 +21,8 @@ export interface Found {
   volumes: FoundVolume[];
   /** The environment's. */
   network: FoundNetwork | undefined;
+  /** The environment's way out, where a service has one. */
+  outgoing: FoundNetwork | undefined;
 }
 
 export interface Subject {
@@ -50,14 +61,18 @@ export async function lookAtService(docker: Docker, subject: Subject, signal?: A
       throw new AppError("policy_refused", `volume ${volume.name} belongs to another service`);
     }
   }
-  const network =
-    environmentId === undefined ? undefined : networks.find(({ name }) => name === networkName(environmentId));
-  if (network !== undefined) checkOwned("network", network.name, network.labels, agentId);
+  const networkNamed = (nameOf: (environmentId: string) => string) => {
+    const network = environmentId && networks.find(({ name }) => name === nameOf(environmentId));
+    if (!network) return undefined;
+    checkOwned("network", network.name, network.labels, agentId);
+    return network;
+  };
   return {
     containers: present.toSorted((a, b) => generationOf(b.labels) - generationOf(a.labels)),
     image: foundImage,
     volumes,
-    network,
+    network: networkNamed(networkName),
+    outgoing: networkNamed(outgoingNetworkName),
   };
 }
 

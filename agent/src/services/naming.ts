@@ -16,6 +16,8 @@ export const LABEL = {
 export const containerName = (serviceId: string, generation: number) => `dflow-${serviceId}-${generation}`;
 export const volumeName = (volumeId: string) => `dflow-vol-${volumeId}`;
 export const networkName = (environmentId: string) => `dflow-env-${environmentId}`;
+/** The way out of those services of an environment that have one. */
+export const outgoingNetworkName = (environmentId: string) => `dflow-out-${environmentId}`;
 
 export const agentLabel = (agentId: string) => `${LABEL.agent}=${agentId}`;
 export const serviceLabel = (serviceId: string) => `${LABEL.service}=${serviceId}`;

@@ -6,7 +6,7 @@ import { LABEL } from "./naming.ts";
 import { type Known, plan, type Wanted } from "./plan.ts";
 
 const STAMP = { bootId: "b", monotonicMs: 0, wallMs: 0 };
-const network = { id: "n", name: "env", labels: {}, subnets: ["10.218.0.0/26"] };
+const network = { id: "n", name: "env", labels: {}, subnets: ["10.218.0.0/26"], internal: true };
 
 function container(
   part: { state?: ContainerState; hash?: string; operation?: string; generation?: number } = {},
@@ -32,6 +32,7 @@ const found = (part: Partial<Found> = {}): Found => ({
   image: undefined,
   volumes: [],
   network,
+  outgoing: undefined,
   ...part,
 });
 const withVolume = (...containers: FoundContainer[]) => found({ containers, volumes: [{ name: "v", labels: {} }] });
@@ -134,6 +135,41 @@ test("makes the container anew when its settings changed, it is gone, or its net
     "say",
     "create_container",
     "start_container",
+    ...PROOF,
+  ]);
+});
+
+test("takes a service with a way out through the outgoing network, and out of it when it is switched off", () => {
+  const out = { id: "o", name: "out", labels: {}, subnets: ["10.218.0.64/26"], internal: false };
+  const on = wanted("restart", { outgoing: true });
+  const inside = container();
+  const outside = { ...container(), networks: [{ id: "n" }, { id: "o" }] };
+  const made = ["ensure_network", "ensure_outgoing", "ensure_image"];
+  expect(types(wanted("deploy", { outgoing: true }), found(), NO_RECORD)).toEqual([
+    ...made,
+    ...["ensure_volume", "create_container", "join_outgoing", "start_container"],
+    ...["wait_ready", "record_ready", "keep_running"],
+  ]);
+  const switchedOn = [...made, "remove_container", "create_container", "join_outgoing", "start_container", ...PROOF];
+  expect(types({ ...on, specHash: "h2" }, withVolume(inside), record(READY))).toEqual(switchedOn);
+  // Killed between creating and joining, or the network was removed by hand.
+  expect(types(on, { ...withVolume(inside), outgoing: out }, record(READY))).toEqual(switchedOn);
+  expect(types(on, { ...withVolume(outside), outgoing: undefined }, record(READY))).toEqual(switchedOn);
+  expect(types(on, { ...withVolume(outside), outgoing: out }, record(READY))[0]).toBe("stop_container");
+
+  const off = wanted("restart", { specHash: "h2" });
+  expect(types(off, { ...withVolume(outside), outgoing: out }, record(READY))).toEqual([
+    ...[...START, "remove_container", "leave_outgoing", "create_container", "start_container"],
+    ...PROOF,
+  ]);
+  // Killed before it had left: its container tells nothing of it any more.
+  expect(types(wanted("restart"), withVolume(inside), { ...record(READY), outgoing: true })[0]).toBe("leave_outgoing");
+});
+
+test("takes its container out of a network of an earlier version before it looks for a better one", () => {
+  const open = { ...withVolume(container()), network: { ...network, internal: false } };
+  expect(types(wanted("restart"), open, record(READY))).toEqual([
+    ...["ensure_image", "remove_container", "ensure_network", "create_container", "start_container"],
     ...PROOF,
   ]);
 });

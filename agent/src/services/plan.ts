@@ -1,6 +1,6 @@
 /** From what is wanted and what was found to typed steps, or to a refusal. Pure: it asks nobody and changes nothing. */
 import { AppError, type OperationKind } from "@dflow/protocol";
-import type { FoundContainer } from "../docker/docker.ts";
+import type { FoundContainer, FoundNetwork } from "../docker/docker.ts";
 import type { ServiceRecord, VolumeRecord } from "../journal/journal.ts";
 import type { Found } from "./look.ts";
 import { LABEL } from "./naming.ts";
@@ -13,6 +13,12 @@ interface ContainerRef {
 /** One entry a kind of step: what its executor needs beside the operation itself. */
 export interface StepMap {
   ensure_network: object;
+  /** The environment's way out. */
+  ensure_outgoing: object;
+  /** Of the container created before, which has not started yet. */
+  join_outgoing: object;
+  /** For a service that has a way out no more. */
+  leave_outgoing: { environmentId: string };
   ensure_image: object;
   remove_container: { container: ContainerRef; graceful: boolean; why: string };
   wipe_volume: { name: string };
@@ -40,6 +46,9 @@ export type Step<K extends StepType = StepType> = { [T in K]: { type: T } & Step
 /** What the screen says while a step runs, after "Running: ". */
 export const STEP_WORDS: Readonly<Record<StepType, string>> = {
   ensure_network: "preparing the network",
+  ensure_outgoing: "preparing the network for outgoing traffic",
+  join_outgoing: "switching outgoing traffic on",
+  leave_outgoing: "leaving the network for outgoing traffic",
   ensure_image: "preparing the image",
   remove_container: "removing a container",
   wipe_volume: "wiping a half-made volume",
@@ -67,6 +76,8 @@ export interface Wanted {
   specHash?: string;
   volume?: string;
   environmentId?: string;
+  /** The service is to have a way out of its environment. */
+  outgoing?: boolean;
   deleteData?: boolean;
   /** Restart only, after the agent itself was restarted: when the container had started before this operation. */
   startedBefore?: string;
@@ -74,6 +85,8 @@ export interface Wanted {
 
 export interface Known {
   service?: ServiceRecord;
+  /** The journal counts the service among those that need the outgoing network. */
+  outgoing?: boolean;
   /** By name, of the volumes that were found and of the wanted one. */
   volumes: ReadonlyMap<string, VolumeRecord>;
 }
@@ -91,7 +104,8 @@ export function plan(wanted: Wanted, found: Found, known: Known): Step[] {
   }
 }
 
-function planDeploy(wanted: Wanted, found: Found, { service, volumes }: Known): Step[] {
+function planDeploy(wanted: Wanted, found: Found, known: Known): Step[] {
+  const { service, volumes } = known;
   const volume = volumeOf(wanted);
   const name = wanted.serviceName ?? wanted.serviceId;
   for (const one of found.volumes) {
@@ -113,7 +127,7 @@ function planDeploy(wanted: Wanted, found: Found, { service, volumes }: Known): 
   const present = found.volumes.some((one) => one.name === volume);
   const ready = volumes.get(volume)?.ready;
   // A run that was interrupted after the mark was written finishes.
-  if (present && ready !== undefined) return planStart(wanted, found, ready.identity, { restart: false });
+  if (present && ready !== undefined) return planStart(wanted, found, known, ready.identity, { restart: false });
   // A container of a deploy that never became ready holds nothing, also after an earlier one that succeeded.
   const unfinished = new Set([...volumes.values()].map((record) => record.createdBy));
   const isUnfinished = ({ labels }: FoundContainer) => unfinished.has(labels[LABEL.operation] ?? "");
@@ -126,33 +140,55 @@ function planDeploy(wanted: Wanted, found: Found, { service, volumes }: Known): 
   const initialising = found.containers.find(
     (container) => isRunning(container) && isOf(wanted, container) && isOfOperation(wanted, container) && present,
   );
-  if (initialising !== undefined && found.network !== undefined) {
+  if (initialising !== undefined && whyAnew(wanted, found, initialising) === undefined) {
     return [
       { type: "wait_ready", container: refOf(initialising) },
       { type: "record_ready", volume },
       { type: "keep_running" },
     ];
   }
+  const removed = found.containers.map(
+    (container): Step => ({
+      type: "remove_container",
+      container: refOf(container),
+      graceful: false,
+      why: "left behind by a deploy that did not finish",
+    }),
+  );
   return [
-    { type: "ensure_network" },
-    { type: "ensure_image" },
-    ...found.containers.map(
-      (container): Step => ({
-        type: "remove_container",
-        container: refOf(container),
-        graceful: false,
-        why: "left behind by a deploy that did not finish",
-      }),
-    ),
+    ...aroundRemoval(wanted, found, removed),
+    ...leaving(wanted, found, known),
     // Its init may have died half-way; such a database starts and looks whole, without user or password.
     ...(present ? [{ type: "wipe_volume", name: volume } as const] : []),
     { type: "ensure_volume", name: volume },
-    { type: "create_container" },
-    { type: "start_container" },
+    ...creating(wanted),
     { type: "wait_ready" },
     { type: "record_ready", volume },
     { type: "keep_running" },
   ];
+}
+
+/** What has to be there, and what has to go, before a container is created. */
+function aroundRemoval({ outgoing }: Wanted, { network }: Found, removed: Step[]): Step[] {
+  const networks: Step[] = [{ type: "ensure_network" }, ...(outgoing ? [{ type: "ensure_outgoing" } as const] : [])];
+  // A network of an earlier version is made anew only when nothing runs in it; else what works is removed last.
+  return network?.internal === false
+    ? [{ type: "ensure_image" }, ...removed, ...networks]
+    : [...networks, { type: "ensure_image" }, ...removed];
+}
+
+function creating({ outgoing }: Wanted): Step[] {
+  return [
+    { type: "create_container" },
+    ...(outgoing ? [{ type: "join_outgoing" } as const] : []),
+    { type: "start_container" },
+  ];
+}
+
+/** After its old container has gone; again when an earlier run was interrupted there. */
+function leaving({ outgoing, environmentId }: Wanted, found: Found, known: Known): Step[] {
+  const had = known.outgoing === true || found.containers.some((container) => isIn(found.outgoing, container));
+  return had && !outgoing && environmentId !== undefined ? [{ type: "leave_outgoing", environmentId }] : [];
 }
 
 function holdsData(name: string): AppError {
@@ -161,9 +197,9 @@ function holdsData(name: string): AppError {
   });
 }
 
-function planRestart(wanted: Wanted, found: Found, { volumes }: Known): Step[] {
+function planRestart(wanted: Wanted, found: Found, known: Known): Step[] {
   const volume = volumeOf(wanted);
-  const record = volumes.get(volume);
+  const record = known.volumes.get(volume);
   if (!found.volumes.some(({ name }) => name === volume)) {
     throw new AppError("volume_missing", `data volume ${volume} is gone from the server`, {
       hint: "Nothing was started, because the database would come up empty. Restore a backup or deploy again.",
@@ -174,13 +210,14 @@ function planRestart(wanted: Wanted, found: Found, { volumes }: Known): Step[] {
       hint: "Deploy it again. Its data folder may be half made and is not started.",
     });
   }
-  return planStart(wanted, found, record?.ready?.identity, { restart: true });
+  return planStart(wanted, found, known, record?.ready?.identity, { restart: true });
 }
 
 /** To a running container that was made from the wanted spec, over a volume that holds data. */
 function planStart(
   wanted: Wanted,
   found: Found,
+  known: Known,
   expected: string | undefined,
   { restart }: { restart: boolean },
 ): Step[] {
@@ -199,29 +236,20 @@ function planStart(
       why: "an older generation",
     }),
   );
-  const attached = current?.networks.some(({ id }) => id === found.network?.id) === true;
-  if (current === undefined || !isOf(wanted, current) || !attached) {
+  const why = current === undefined ? undefined : whyAnew(wanted, found, current);
+  if (current === undefined || why !== undefined) {
     const replaced: Step[] =
-      current === undefined
+      current === undefined || why === undefined
         ? [{ type: "say", text: "There is no container any more; it is made anew over its volume." }]
-        : [
-            {
-              type: "remove_container",
-              container: refOf(current),
-              graceful: true,
-              why: attached ? "its settings changed" : "its network is gone",
-            },
-          ];
+        : [{ type: "remove_container", container: refOf(current), graceful: true, why }];
     return [
-      { type: "ensure_network" },
-      { type: "ensure_image" },
-      ...leftovers,
-      ...replaced,
-      { type: "create_container" },
-      { type: "start_container" },
+      ...aroundRemoval(wanted, found, [...leftovers, ...replaced]),
+      ...leaving(wanted, found, known),
+      ...creating(wanted),
       ...proof(),
     ];
   }
+  leftovers.push(...leaving(wanted, found, known));
   const container = refOf(current);
   const restarted = wanted.startedBefore !== undefined && current.startedAt !== wanted.startedBefore;
   if (isRunning(current) && (!restart || restarted || isOfOperation(wanted, current))) {
@@ -233,6 +261,15 @@ function planStart(
     { type: "start_container", container },
     ...proof(container),
   ];
+}
+
+/** Why this container cannot just be started, if so. */
+function whyAnew(wanted: Wanted, found: Found, container: FoundContainer): string | undefined {
+  if (!isOf(wanted, container)) return "its settings changed";
+  if (!isIn(found.network, container)) return "its network is gone";
+  if (found.network?.internal === false) return "its network has a way out";
+  if (isIn(found.outgoing, container) === (wanted.outgoing === true)) return undefined;
+  return wanted.outgoing ? "its network for outgoing traffic is gone" : "it is in a network with a way out";
 }
 
 function planStop({ containers }: Found): Step[] {
@@ -270,6 +307,8 @@ function volumeOf({ volume }: Wanted): string {
 }
 
 const refOf = ({ id, name }: FoundContainer): ContainerRef => ({ id, name });
+const isIn = (network: FoundNetwork | undefined, { networks }: FoundContainer) =>
+  network !== undefined && networks.some(({ id }) => id === network.id);
 const isRunning = ({ state }: FoundContainer) => state === "running" || state === "restarting" || state === "paused";
 const isOf = ({ specHash }: Wanted, { labels }: FoundContainer) => labels[LABEL.spec] === specHash;
 const isOfOperation = ({ operationId }: Wanted, { labels }: FoundContainer) => labels[LABEL.operation] === operationId;

@@ -91,13 +91,19 @@ async function walk(
     environmentId,
     volume,
     serviceName: spec?.name,
+    outgoing: spec?.outgoing === true,
     specHash: course.making?.blueprint.labels[LABEL.spec],
     ...(command.kind === "delete" ? { deleteData: command.deleteData } : {}),
     ...(record.startedAt === undefined ? {} : { startedBefore: record.containerStartedAt }),
   };
   const names = [...course.found.volumes.map(({ name }) => name), ...(volume === undefined ? [] : [volume])];
   const records = names.map((name) => journal.volumes.get(name)).filter((one) => one !== undefined);
-  const known = { service, volumes: new Map(records.map((one) => [one.name, one])) };
+  const networks = environmentId === undefined ? undefined : journal.networks.get(environmentId);
+  const known = {
+    service,
+    volumes: new Map(records.map((one) => [one.name, one])),
+    outgoing: networks?.outgoing.includes(serviceId) === true,
+  };
   const steps = plan(wanted, course.found, known);
   if (record.startedAt === undefined) {
     const containerStartedAt = course.found.containers[0]?.startedAt ?? "";
@@ -140,7 +146,7 @@ function createCourse(deps: OperationDeps, command: KeptCommand, log: OperationL
     };
   }
   const engineGraceMs = spec === undefined ? DEFAULT_GRACE_MS : engines[spec.engine].container(spec).stopGraceMs;
-  const nothing: Found = { containers: [], image: undefined, volumes: [], network: undefined };
+  const nothing: Found = { containers: [], image: undefined, volumes: [], network: undefined, outgoing: undefined };
   return {
     owner,
     making,
@@ -207,7 +213,14 @@ async function removeOwn(deps: OperationDeps, command: KeptCommand, course: Cour
   // restart's service stays, and so does its address.
   const isOver = command.kind === "deploy" && kept === 0 && found.containers.every(isOwn);
   if (isOver && found.network !== undefined) {
-    const { name, what } = await deps.environments.leave(environmentId, serviceId, signal);
+    for (const { name, what } of await deps.environments.leave(environmentId, serviceId, signal)) {
+      log.add("info", `Network ${name}: ${what}`);
+    }
+    return;
+  }
+  // The next Restart makes it again; a container that is still in it keeps it.
+  if (found.outgoing === undefined) return;
+  for (const { name, what } of await deps.environments.outgoing.leave(environmentId, serviceId, signal)) {
     log.add("info", `Network ${name}: ${what}`);
   }
 }

@@ -42,7 +42,7 @@ test("deploys a database and says each step", async () => {
     rig.lines(command.operationId).map((line) => line.replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}|\d{18,}/g, "ID")),
   ).toMatchInlineSnapshot(`
     [
-      "info Network dflow-env-ID: created, 10.218.0.0/26",
+      "info Network dflow-env-ID: created, 10.218.0.0/26, without a way out",
       "info Image postgres:17-trixie: there already (sha256:ID)",
       "info Volume dflow-vol-ID: created",
       "info Container dflow-ID-1: created, address 10.218.0.2",

@@ -48,6 +48,8 @@ export interface Course {
   /** What earlier steps found out for later ones. */
   imageId?: string;
   address?: string;
+  /** Name of the network with a way out. */
+  outgoing?: string;
   container?: { id: string; name: string };
   startedAtWallMs?: number;
   probed?: Probed;
@@ -65,10 +67,36 @@ const EXECUTORS: { [K in StepType]: Executor<K> } = {
   async ensure_network({ environments }, course) {
     const network = await environments.join(course.owner, course.found, course.signal);
     course.address = network.address;
+    const what = `${network.created ? "created" : "there already"}, ${network.subnet}`;
+    if (network.open === undefined) {
+      course.log.add("info", `Network ${network.name}: ${what}, without a way out`);
+      return;
+    }
     course.log.add(
-      "info",
-      `Network ${network.name}: ${network.created ? "created" : "there already"}, ${network.subnet}`,
+      "warn",
+      `Network ${network.name}: ${what}. An earlier version made it, and it lets traffic out. It is in use (${network.open}): stop every service of this environment, then restart each; the first restart makes the network anew.`,
     );
+  },
+
+  async ensure_outgoing({ environments }, course) {
+    const { name, subnet, created } = await environments.outgoing.join(course.owner, course.signal);
+    course.outgoing = name;
+    course.log.add("info", `Network ${name}: ${created ? "created" : "there already"}, ${subnet}, with a way out`);
+  },
+
+  async join_outgoing({ docker }, { container, outgoing, log }) {
+    if (container === undefined || outgoing === undefined) {
+      throw new Error("join_outgoing before create_container and ensure_outgoing");
+    }
+    // Without the signal: Docker would go on with it behind the back of whoever cleans up.
+    await docker.joinNetwork(outgoing, container.id);
+    log.add("info", `Container ${container.name}: may open connections to the outside, through ${outgoing}`);
+  },
+
+  async leave_outgoing({ environments }, { owner, log, signal }, { environmentId }) {
+    for (const { name, what } of await environments.outgoing.leave(environmentId, owner.serviceId, signal)) {
+      log.add("info", `Network ${name}: ${what}`);
+    }
   },
 
   async ensure_image({ clock, docker, pullTimeoutMs }, course) {
@@ -252,8 +280,9 @@ const EXECUTORS: { [K in StepType]: Executor<K> } = {
   },
 
   async release_network({ environments }, course, { environmentId }) {
-    const released = await environments.leave(environmentId, course.owner.serviceId, course.signal);
-    course.log.add("info", `Network ${released.name}: ${released.what}`);
+    for (const { name, what } of await environments.leave(environmentId, course.owner.serviceId, course.signal)) {
+      course.log.add("info", `Network ${name}: ${what}`);
+    }
   },
 };
 

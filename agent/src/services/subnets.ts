@@ -20,10 +20,15 @@ export function chooseSubnet(range: string, taken: readonly string[]): string | 
   return undefined;
 }
 
-/** The first free address for a service: not the network's, the gateway's (the first) or the broadcast address. */
+/** The last address before the broadcast address: nobody has it, so what is routed to it arrives nowhere. */
+export function deadEndOf(subnet: string): string {
+  return textOf(rangeOf(subnet).to - 2);
+}
+
+/** The first free address for a service: not the network's, the gateway's (the first), the dead end or the last. */
 export function chooseAddress(subnet: string, taken: readonly string[]): string | undefined {
   const { from, to } = rangeOf(subnet);
-  for (let address = from + 2; address < to - 1; address += 1) {
+  for (let address = from + 2; address < to - 2; address += 1) {
     if (!taken.includes(textOf(address))) return textOf(address);
   }
   return undefined;
