@@ -4,10 +4,10 @@ import type { FoundNetwork } from "../docker/docker.ts";
 import type { NetworkRecord } from "../journal/journal.ts";
 import { checkOwned } from "../policy/policy.ts";
 import { createOneAtATime } from "../waiting.ts";
-import { type FreeRangeDeps, makeInFreeRange } from "./free-range.ts";
+import { makeInFreeRange } from "./free-range.ts";
 import { type Found, servicesInEnvironment } from "./look.ts";
 import { agentLabel, LABEL, networkLabels, networkName, type Ownership } from "./naming.ts";
-import { createOutgoing, type Left, type Outgoing } from "./outgoing.ts";
+import { createOutgoing, type Left, type Outgoing, type OutgoingDeps } from "./outgoing.ts";
 import { chooseAddress, deadEndOf } from "./subnets.ts";
 
 export interface Joined {
@@ -29,11 +29,7 @@ export interface Environments {
   outgoing: Outgoing;
 }
 
-export interface EnvironmentsDeps extends FreeRangeDeps {
-  agentId: string;
-}
-
-export function createEnvironments(deps: EnvironmentsDeps): Environments {
+export function createEnvironments(deps: OutgoingDeps): Environments {
   const { docker, journal, agentId } = deps;
   // Two services of one new environment would make its network twice; Docker allows that.
   const oneAtATime = createOneAtATime();

@@ -1,8 +1,7 @@
 /** The outgoing network of an environment: made for the first service that needs a way out, gone with the last. */
 import { isAppError } from "@dflow/protocol";
 import { checkOwned } from "../policy/policy.ts";
-import type { EnvironmentsDeps } from "./environments.ts";
-import { makeInFreeRange } from "./free-range.ts";
+import { type FreeRangeDeps, makeInFreeRange } from "./free-range.ts";
 import { agentLabel, LABEL, networkLabels, type Ownership, outgoingNetworkName, serviceOf } from "./naming.ts";
 
 /** A network that a service has left, and what became of it. */
@@ -18,7 +17,11 @@ export interface Outgoing {
   leave(environmentId: string, serviceId: string, signal?: AbortSignal): Promise<Left[]>;
 }
 
-export function createOutgoing(deps: EnvironmentsDeps): Outgoing {
+export interface OutgoingDeps extends FreeRangeDeps {
+  agentId: string;
+}
+
+export function createOutgoing(deps: OutgoingDeps): Outgoing {
   const { docker, journal, agentId } = deps;
 
   /** Also stopped ones, and those that the journal knows nothing of. */
