@@ -76,6 +76,12 @@ describe("guard", () => {
     expect(guard("restart", { ...running, link: "unreachable" }).code).toBe("server_unreachable");
   });
 
+  it("lets a change through before the first deployment and while the server is away", () => {
+    expect(guard("change", fresh).verdict).toBe("allowed");
+    expect(guard("change", { ...running, link: "unreachable" }).verdict).toBe("allowed");
+    expect(guard("change", { ...running, role: "viewer" }).sentence).toContain("cannot change services");
+  });
+
   it("names what is open", () => {
     const busy: GuardFacts = { ...running, openOperation: { id: "1", kind: "restart" } };
     expect(guard("stop", busy)).toMatchObject({

@@ -5,7 +5,7 @@ import { hasRight, missingRightSentence, type Right, type Role } from "./roles.t
 import type { DesiredState, LinkState, ObservedState, OperationKind } from "./states.ts";
 import { OPEN_OPERATION_LABELS } from "./states.ts";
 
-export const serviceActionSchema = z.enum(["deploy", "restart", "stop", "delete", "credentials", "logs"]);
+export const serviceActionSchema = z.enum(["deploy", "restart", "stop", "delete", "change", "credentials", "logs"]);
 export type ServiceAction = z.infer<typeof serviceActionSchema>;
 export const SERVICE_ACTIONS: readonly ServiceAction[] = serviceActionSchema.options;
 
@@ -42,6 +42,7 @@ const RIGHT_OF: Record<ServiceAction, { right: Right; words: string }> = {
   restart: { right: "services.operate", words: "restart services" },
   stop: { right: "services.operate", words: "stop services" },
   delete: { right: "services.write", words: "delete services" },
+  change: { right: "services.write", words: "change services" },
   credentials: { right: "credentials.read", words: "see credentials" },
   logs: { right: "logs.read", words: "read logs" },
 };
@@ -82,7 +83,8 @@ export function guard(action: ServiceAction, facts: GuardFacts): GuardVerdict {
       remedy: { label: "Show it", action: "operation" },
     };
   }
-  if (action === "delete") return ALLOWED;
+  // A change is of the control plane's own row; the server hears of it with the next Deploy or Restart.
+  if (action === "delete" || action === "change") return ALLOWED;
   if (action !== "deploy" && !facts.everDeployed) {
     return {
       verdict: "refused",

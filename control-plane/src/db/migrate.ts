@@ -5,9 +5,14 @@ import { type Migration, Migrator } from "kysely/migration";
 import type { Db } from "./database.ts";
 import { first } from "./migrations/0001-first.ts";
 import { retention } from "./migrations/0002-retention.ts";
+import { outgoing } from "./migrations/0003-outgoing.ts";
 
 /** In order. A migration that was released is never edited; a change is a new one. */
-const MIGRATIONS: Record<string, Migration> = { "0001-first": first, "0002-retention": retention };
+const MIGRATIONS: Record<string, Migration> = {
+  "0001-first": first,
+  "0002-retention": retention,
+  "0003-outgoing": outgoing,
+};
 
 export async function migrate(db: Db): Promise<void> {
   const { error, results } = await migrator(db).migrateToLatest();

@@ -111,6 +111,8 @@ export interface ServiceTable {
   version: string;
   volume_id: string;
   memory_bytes: number | null;
+  /** 1 when it may open connections to the outside. */
+  outgoing: Generated<number>;
   desired: DesiredState;
   /** Grows with each accepted action; goes out with its command. */
   generation: Generated<number>;

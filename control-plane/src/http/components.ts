@@ -28,6 +28,7 @@ import {
   serverSchema,
   serviceSchema,
   updateServerSchema,
+  updateServiceSchema,
   workspaceSchema,
 } from "@dflow/protocol";
 
@@ -58,6 +59,7 @@ export const CreateEnvironment = createEnvironmentSchema.meta({ id: "CreateEnvir
 export const Service = serviceSchema.meta({ id: "Service" });
 export const Services = pageSchema(Service);
 export const CreateService = createServiceSchema.meta({ id: "CreateService" });
+export const UpdateService = updateServiceSchema.meta({ id: "UpdateService" });
 export const Credentials = credentialsSchema.meta({ id: "Credentials" });
 export const Operation = operationSchema.meta({ id: "Operation" });
 export const Operations = pageSchema(Operation);

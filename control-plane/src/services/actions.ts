@@ -137,6 +137,7 @@ function specOf(service: ServiceRow, imageMap: ImageMap): ServiceSpec {
     standIn: image.standIn,
     volumeId: service.volume_id,
     memoryBytes: service.memory_bytes ?? undefined,
+    outgoing: service.outgoing === 1,
   });
 }
 

@@ -4,7 +4,7 @@ import type { Context } from "hono";
 import { z } from "zod";
 import { actorOf } from "../auth/principal.ts";
 import type { RoomDeps } from "../deps.ts";
-import { CreateService, Credentials, Operation, Service, Services } from "../http/components.ts";
+import { CreateService, Credentials, Operation, Service, Services, UpdateService } from "../http/components.ts";
 import type { ApiEnv } from "../http/context.ts";
 import {
   type ApiRouter,
@@ -18,7 +18,7 @@ import {
   problems,
 } from "../http/router.ts";
 import { startAction } from "./actions.ts";
-import { createService, getService, listServices, readCredentials } from "./service.ts";
+import { createService, getService, listServices, readCredentials, updateService } from "./service.ts";
 
 const typedName = z.string().max(200).optional().describe("The service's name, typed as a confirmation");
 const deployBody = z.object({ name: typedName.describe("Needed when the data of an earlier deployment is gone") });
@@ -81,6 +81,23 @@ export function createServiceRoutes(deps: RoomDeps): ApiRouter {
       responses: { 200: json(Service, "The service, its state and what the caller can do now"), ...guarded },
     }),
     async (c) => c.json(await getService(deps, c.req.valid("param").id, c.var.role), 200),
+  );
+
+  router.openapi(
+    createRoute({
+      method: "patch",
+      path: "/services/{id}",
+      operationId: "updateService",
+      tags: ["Services"],
+      summary: "Change a service's settings; they apply at the next Deploy or Restart",
+      middleware: [access.to("service", "services.write", "change services")] as const,
+      request: { params: idParams, ...jsonBody(UpdateService) },
+      responses: { 200: json(Service, "The service as it is now"), ...guarded, ...problems(409) },
+    }),
+    async (c) => {
+      const { id } = c.req.valid("param");
+      return c.json(await updateService(deps, { id, ...c.req.valid("json"), ...caller(c) }), 200);
+    },
   );
 
   router.openapi(

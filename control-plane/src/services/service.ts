@@ -16,6 +16,7 @@ import {
 import { writeAudit } from "../audit/write-audit.ts";
 import type { Actor } from "../auth/principal.ts";
 import { isUniqueConflict } from "../db/conflicts.ts";
+import type { Conn } from "../db/database.ts";
 import type { RoomDeps } from "../deps.ts";
 import { findEngine, listEngines } from "../engines/catalogue.ts";
 import { findEnvironment } from "../environments/service.ts";
@@ -23,7 +24,15 @@ import { fieldError } from "../http/problem.ts";
 import { findOpenOperation, newestOperations } from "../operations/accept.ts";
 import { serviceSecretPlace } from "../secrets/seals.ts";
 import { newPassword } from "./password.ts";
-import { findSecret, findService, insertSecret, insertService, listServiceRows, type ServiceRow } from "./store.ts";
+import {
+  changeService,
+  findSecret,
+  findService,
+  insertSecret,
+  insertService,
+  listServiceRows,
+  type ServiceRow,
+} from "./store.ts";
 import { guardFacts, serviceView } from "./view.ts";
 
 export async function getService(deps: RoomDeps, id: string, role: Role): Promise<Service> {
@@ -59,6 +68,7 @@ export interface NewService {
   version?: string | undefined;
   name: string;
   memoryBytes?: number | undefined;
+  outgoing?: boolean | undefined;
   role: Role;
   actor: Actor;
 }
@@ -85,6 +95,7 @@ export async function createService(deps: RoomDeps, request: NewService): Promis
         version,
         volume_id: deps.random.id(),
         memory_bytes: request.memoryBytes ?? null,
+        outgoing: request.outgoing === true ? 1 : 0,
         created_at: now,
       });
     } catch (error) {
@@ -97,7 +108,7 @@ export async function createService(deps: RoomDeps, request: NewService): Promis
       actor: request.actor,
       action: "service.create",
       target: { kind: "service", id },
-      details: { name: request.name, engine: engine.id, version },
+      details: { name: request.name, engine: engine.id, version, outgoing: request.outgoing },
     });
     return row;
   });
@@ -135,9 +146,43 @@ function checkName(name: string, engine: EngineEntry): void {
   throw fieldError("name", problem, SERVICE_NAME_PATTERN.test(name) ? "name_reserved" : "invalid_input");
 }
 
+export interface ServiceChange {
+  id: string;
+  outgoing?: boolean | undefined;
+  role: Role;
+  actor: Actor;
+}
+
+/** Of the row only: a container that runs goes on as it is until the next Deploy or Restart. */
+export async function updateService(deps: RoomDeps, { id, outgoing, role, actor }: ServiceChange): Promise<Service> {
+  const row = await deps.db.transaction().execute(async (trx) => {
+    const before = await permittedService({ ...deps, db: trx }, id, "change", role);
+    if (outgoing === undefined || outgoing === (before.outgoing === 1)) return undefined;
+    await changeService(trx, id, { outgoing: outgoing ? 1 : 0 });
+    await writeAudit(trx, deps, {
+      workspaceId: before.workspace_id,
+      actor,
+      action: "service.update",
+      target: { kind: "service", id },
+      details: { name: before.name, outgoing },
+    });
+    return before;
+  });
+  if (row !== undefined) {
+    deps.hub.publish(row.workspace_id, {
+      type: "service",
+      id,
+      revision: row.revision + 1,
+      environmentId: row.environment_id,
+      applicationId: row.application_id,
+    });
+  }
+  return getService(deps, id, role);
+}
+
 /** The service, when the guard table lets this caller do that with it now. */
 export async function permittedService(
-  deps: Pick<RoomDeps, "db" | "agents">,
+  deps: Pick<RoomDeps, "agents"> & { db: Conn },
   id: string,
   action: ServiceAction,
   role: Role,
@@ -146,7 +191,9 @@ export async function permittedService(
   const open = await findOpenOperation(deps.db, id);
   const { verdict, code, sentence } = guard(action, guardFacts(row, open, deps.agents.link(row.server_id), role));
   if (verdict === "allowed") return row;
-  throw new AppError(code ?? "forbidden", sentence ?? `Service ${row.name} cannot do that now.`);
+  throw new AppError(code ?? "forbidden", sentence ?? `Service ${row.name} cannot do that now.`, {
+    details: code === "operation_open" ? { operationId: open?.id } : {},
+  });
 }
 
 export async function readCredentials(deps: RoomDeps, id: string, role: Role, actor: Actor): Promise<Credentials> {

@@ -37,6 +37,7 @@ export interface NewServiceRow {
   version: string;
   volume_id: string;
   memory_bytes: number | null;
+  outgoing: number;
   created_at: number;
 }
 
@@ -86,6 +87,15 @@ export async function acceptAction(
       volume_id: change.volumeId,
       revision: eb("revision", "+", 1),
     }))
+    .where("id", "=", id)
+    .execute();
+}
+
+/** What a person sets; it reaches the server with the next command. */
+export async function changeService(trx: Trx, id: string, change: { outgoing: number }): Promise<void> {
+  await trx
+    .updateTable("service")
+    .set((eb) => ({ ...change, revision: eb("revision", "+", 1) }))
     .where("id", "=", id)
     .execute();
 }

@@ -50,6 +50,7 @@ export function serviceView({ row, newest, link, role, imageMap }: ServiceParts)
     image: image?.image ?? "",
     standIn: image?.standIn ?? false,
     memoryBytes: row.memory_bytes,
+    outgoing: row.outgoing === 1,
     desired: row.desired,
     state: serviceState({
       observed: row.observed_state,
@@ -69,6 +70,7 @@ export function serviceView({ row, newest, link, role, imageMap }: ServiceParts)
       restart: guard("restart", facts),
       stop: guard("stop", facts),
       delete: guard("delete", facts),
+      change: guard("change", facts),
       credentials: guard("credentials", facts),
       logs: guard("logs", facts),
     },

@@ -362,7 +362,8 @@ export interface paths {
         delete: operations["deleteService"];
         options?: never;
         head?: never;
-        patch?: never;
+        /** Change a service's settings; they apply at the next Deploy or Restart */
+        patch: operations["updateService"];
         trace?: never;
     };
     "/api/v1/services/{id}/credentials": {
@@ -885,6 +886,8 @@ export interface components {
             /** @description The image is a local stand-in from an image map, not the official one */
             standIn: boolean;
             memoryBytes: number | null;
+            /** @description Whether it may open connections to the outside; `observed.outgoing` is what its container has now */
+            outgoing: boolean;
             /** @enum {string} */
             desired: "running" | "stopped" | "absent";
             /** @enum {string} */
@@ -901,6 +904,7 @@ export interface components {
                 restartCount?: number;
                 startedAt?: string;
                 imageId?: string;
+                outgoing?: boolean;
             };
             /**
              * Format: date-time
@@ -992,6 +996,19 @@ export interface components {
                         action: "deploy" | "restart" | "stop" | "delete" | "operation" | "server";
                     };
                 };
+                change: {
+                    /** @enum {string} */
+                    verdict: "allowed" | "hidden" | "refused";
+                    code?: string;
+                    /** @description Why not, for a tooltip and for the API's `detail` */
+                    sentence?: string;
+                    /** @description What would make it possible, as a link */
+                    remedy?: {
+                        label: string;
+                        /** @enum {string} */
+                        action: "deploy" | "restart" | "stop" | "delete" | "operation" | "server";
+                    };
+                };
                 credentials: {
                     /** @enum {string} */
                     verdict: "allowed" | "hidden" | "refused";
@@ -1037,6 +1054,12 @@ export interface components {
             name: string;
             /** @description Memory limit of the container */
             memoryBytes?: number;
+            /** @description Whether it may open connections to the outside; no unless given */
+            outgoing?: boolean;
+        };
+        UpdateService: {
+            /** @description Whether it may open connections to the outside. Applies at the next Deploy or Restart */
+            outgoing?: boolean;
         };
         Credentials: {
             uri: string;
@@ -3636,6 +3659,95 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Operation"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session and no API key */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not reach, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or it is in a workspace of others */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    updateService: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateService"];
+            };
+        };
+        responses: {
+            /** @description The service as it is now */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Service"];
                 };
             };
             /** @description The request is not valid */

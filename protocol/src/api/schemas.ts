@@ -149,6 +149,13 @@ export const createServiceSchema = z.object({
   version: z.string().max(32).optional().describe("The engine's default unless given"),
   name: z.string().max(200).describe("Lowercase letters, digits and hyphens, 31 at most; also the internal host name"),
   memoryBytes: z.number().int().min(MEMORY_BYTES_MIN).optional().describe("Memory limit of the container"),
+  outgoing: z.boolean().optional().describe("Whether it may open connections to the outside; no unless given"),
+});
+export const updateServiceSchema = z.object({
+  outgoing: z
+    .boolean()
+    .optional()
+    .describe("Whether it may open connections to the outside. Applies at the next Deploy or Restart"),
 });
 
 export const openOperationSchema = z.object({
@@ -164,6 +171,7 @@ export const serviceActionsSchema = z
     restart: guardVerdictSchema,
     stop: guardVerdictSchema,
     delete: guardVerdictSchema,
+    change: guardVerdictSchema,
     credentials: guardVerdictSchema,
     logs: guardVerdictSchema,
   })
@@ -182,6 +190,9 @@ export const serviceSchema = z.object({
   image: z.string(),
   standIn: z.boolean().describe("The image is a local stand-in from an image map, not the official one"),
   memoryBytes: z.number().int().nullable(),
+  outgoing: z
+    .boolean()
+    .describe("Whether it may open connections to the outside; `observed.outgoing` is what its container has now"),
   desired: desiredStateSchema,
   state: serviceStateSchema,
   observed: observationSchema,

@@ -24,6 +24,7 @@ function service(change: Partial<GuardFacts>): Pick<Service, "actions" | "openOp
       deploy: guard("deploy", facts),
       restart: guard("restart", facts),
       stop: guard("stop", facts),
+      change: guard("change", facts),
       delete: guard("delete", facts),
       credentials: guard("credentials", facts),
       logs: guard("logs", facts),
