@@ -6,6 +6,7 @@ import { ChevronRight, Database } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import { call, client } from "../../api.ts";
 import { EngineMark } from "../../components/engine-mark.tsx";
+import { OUTGOING_HELP } from "../../components/outgoing-words.ts";
 import { keys } from "../../keys.ts";
 import { paths } from "../../paths.ts";
 import { enginesQuery } from "../../queries.ts";
@@ -16,6 +17,7 @@ import { Dialog, DialogActions } from "../../ui/dialog.tsx";
 import { Field, Input, Select } from "../../ui/field.tsx";
 import { Problem } from "../../ui/problem.tsx";
 import { Skeleton } from "../../ui/skeleton.tsx";
+import { Switch } from "../../ui/switch.tsx";
 
 export function AddServiceDialog({ environment }: { environment: Environment }) {
   const { add } = useSearch({ from: "/app/environments/$environmentId" });
@@ -78,13 +80,14 @@ function DatabaseForm({ environment, engines, onCancel }: DatabaseFormProps) {
   const [name, setName] = useState("");
   const [version, setVersion] = useState<string>();
   const [left, setLeft] = useState(false);
+  const [outgoing, setOutgoing] = useState(false);
   const nameField = useRef<HTMLInputElement>(null);
   // The dialog was open already when this step came.
   useEffect(() => nameField.current?.focus(), []);
   const chosenVersion = engine?.versions.find((entry) => entry.version === version)?.version ?? engine?.defaultVersion;
 
   const create = useMutation({
-    mutationFn: (body: { engine: string; version: string | undefined; name: string }) =>
+    mutationFn: (body: { engine: string; version: string | undefined; name: string; outgoing: boolean }) =>
       call(
         client.POST("/api/v1/environments/{id}/services", {
           params: { path: { id: environment.id } },
@@ -113,7 +116,7 @@ function DatabaseForm({ environment, engines, onCancel }: DatabaseFormProps) {
       onSubmit={(event) => {
         event.preventDefault();
         setLeft(true);
-        if (problem === undefined) create.mutate({ engine: engine.id, version: chosenVersion, name });
+        if (problem === undefined) create.mutate({ engine: engine.id, version: chosenVersion, name, outgoing });
       }}
     >
       <fieldset className="grid gap-1.5">
@@ -193,6 +196,12 @@ function DatabaseForm({ environment, engines, onCancel }: DatabaseFormProps) {
           />
         )}
       </Field>
+      <details className="rounded-lg border border-line px-3 py-2">
+        <summary className="rounded-sm text-sm font-medium">Advanced</summary>
+        <div className="pt-3 pb-1">
+          <Switch label="Outgoing traffic" help={OUTGOING_HELP} checked={outgoing} onChange={setOutgoing} />
+        </div>
+      </details>
       {create.error !== null && refusedName === undefined && refusedVersion === undefined && (
         <Problem error={create.error} />
       )}

@@ -6,6 +6,7 @@ import { Play } from "lucide-react";
 import { Ago } from "../../components/ago.tsx";
 import { actionButton } from "../../components/guard-presentation.ts";
 import { OperationLog } from "../../components/operation-log.tsx";
+import { outgoingWords } from "../../components/outgoing-words.ts";
 import { useServiceAction } from "../../components/use-service-action.ts";
 import { bytes } from "../../format.ts";
 import { paths } from "../../paths.ts";
@@ -72,6 +73,7 @@ function FirstDeployment({ operationId }: { operationId: string }) {
 
 function FactsCard({ service }: { service: Service }) {
   const { observed } = service;
+  const outgoing = outgoingWords(service);
   return (
     <Card title="Facts">
       <Facts>
@@ -99,6 +101,10 @@ function FactsCard({ service }: { service: Service }) {
           </Link>
         </Fact>
         <Fact name="Memory limit">{service.memoryBytes === null ? "None" : bytes(service.memoryBytes)}</Fact>
+        <Fact name="Outgoing traffic">
+          {outgoing.value}
+          {outgoing.pending !== undefined && <span className="block text-xs text-soft">{outgoing.pending}</span>}
+        </Fact>
         <Fact name="Created">
           <Ago at={service.createdAt} />
         </Fact>

@@ -1,4 +1,4 @@
-/** The Settings tab of a service: its danger zone. */
+/** The Settings tab of a service: what it may reach, and its danger zone. */
 import type { Service } from "@dflow/protocol";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
@@ -15,8 +15,18 @@ import { paths } from "../../paths.ts";
 import { Button } from "../../ui/button.tsx";
 import { Card } from "../../ui/card.tsx";
 import { Checkbox } from "../../ui/field.tsx";
+import { OutgoingCard } from "./outgoing.tsx";
 
 export function ServiceSettings({ service }: { service: Service }) {
+  return (
+    <div className="grid gap-4">
+      <OutgoingCard service={service} />
+      <DangerZone service={service} />
+    </div>
+  );
+}
+
+function DangerZone({ service }: { service: Service }) {
   const navigate = useNavigate();
   const showOperation = useShowOperation(service);
   const button = actionButton("delete", service);
