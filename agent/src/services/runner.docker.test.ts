@@ -180,3 +180,21 @@ async function until(look: () => unknown, timeoutMs = 30_000): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
+
+test("makes an earlier version's network anew when nothing runs in it, and keeps one that is in use", async () => {
+  const spec = serviceSpec({ ...imageOf("17"), name: "orders" });
+  const name = `dflow-env-${spec.environmentId}`;
+  const labels = ["--label", `sh.dflow.agent=${agentId}`];
+  cli("network", "create", "--subnet", "10.219.200.0/26", ...labels, name);
+  expect((await rig.run(deploy(spec))).state).toBe("succeeded");
+  expect(cli("network", "inspect", "-f", "{{.Internal}}", name)).toBe("true");
+  await rig.run(remove(spec, 2, true));
+
+  cli("network", "create", "--subnet", "10.219.200.0/26", ...labels, name);
+  const user = cli("run", "-d", ...labels, "--network", name, "dflow-test/never-ready:1");
+  const again = deploy({ ...spec, serviceId: newId(), volumeId: newId() });
+  expect((await rig.run(again)).state).toBe("succeeded");
+  expect(cli("network", "inspect", "-f", "{{.Internal}}", name)).toBe("false");
+  expect(rig.lines(again.operationId).find((line) => line.startsWith("warn"))).toMatch(/it lets traffic out.*in use/);
+  cli("rm", "-f", user);
+});
