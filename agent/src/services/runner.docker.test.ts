@@ -186,14 +186,14 @@ test("makes an earlier version's network anew when nothing runs in it, and keeps
   const name = `dflow-env-${spec.environmentId}`;
   const labels = ["--label", `sh.dflow.agent=${agentId}`];
   cli("network", "create", "--subnet", "10.219.200.0/26", ...labels, name);
-  expect((await rig.run(deploy(spec))).state).toBe("succeeded");
+  expect(await rig.run(deploy(spec))).toMatchObject({ state: "succeeded" });
   expect(cli("network", "inspect", "-f", "{{.Internal}}", name)).toBe("true");
   await rig.run(remove(spec, 2, true));
 
   cli("network", "create", "--subnet", "10.219.200.0/26", ...labels, name);
-  const user = cli("run", "-d", ...labels, "--network", name, "dflow-test/never-ready:1");
+  const user = cli("run", "-d", ...labels, "--network", name, "--ip", "10.219.200.50", "dflow-test/never-ready:1");
   const again = deploy({ ...spec, serviceId: newId(), volumeId: newId() });
-  expect((await rig.run(again)).state).toBe("succeeded");
+  expect(await rig.run(again)).toMatchObject({ state: "succeeded" });
   expect(cli("network", "inspect", "-f", "{{.Internal}}", name)).toBe("false");
   expect(rig.lines(again.operationId).find((line) => line.startsWith("warn"))).toMatch(/it lets traffic out.*in use/);
   cli("rm", "-f", user);
