@@ -5,6 +5,7 @@ import { dockerWithCrashPoints, filesWithCrashPoints } from "./crash-points.ts";
 import type { Clock, Files, Host, Log, Random } from "./deps.ts";
 import type { Docker } from "./docker/docker.ts";
 import { ENGINE_FILES } from "./engines/all.ts";
+import { createImageSweep } from "./images/sweep.ts";
 import { createJournal } from "./journal/journal.ts";
 import { createConnection } from "./link/connection.ts";
 import { createDelivery } from "./link/delivery.ts";
@@ -120,6 +121,8 @@ export function createAgent(config: Config, deps: AgentDeps): Agent {
     stepOf: (operationId) => runner.running().find((one) => one.operationId === operationId)?.step,
   });
 
+  const imageSweep = createImageSweep({ clock, docker, journal, log });
+
   const dispatch = createDispatch({
     receive: { clock, files, journal, log, engines: ENGINE_FILES, agentId, servicesDir: paths.services },
     runner,
@@ -205,12 +208,14 @@ export function createAgent(config: Config, deps: AgentDeps): Agent {
       void dockerVersion().catch((error) => log.debug({ reason: messageOf(error) }, "Docker's version is not known"));
       observer.start();
       runner.resume();
+      imageSweep.start();
       connection.start();
     },
     async stop() {
       stopped = true;
       cancelCompact();
       cancelReconcile();
+      imageSweep.stop();
       connection.stop();
       streams.closeAll();
       observer.stop();

@@ -147,6 +147,18 @@ export function createFakeDocker() {
       onEvent({ layer: "abc", status: "Pull complete" });
       images.set(reference, { id: `sha256:${newId()}`, program });
     },
+    async imagesInUse(signal) {
+      await enter("imagesInUse", "", signal);
+      return new Set([...containers.values()].map(({ imageId }) => imageId));
+    },
+    async removeImage(reference, signal) {
+      await enter("removeImage", reference, signal);
+      const image = images.get(reference);
+      if (image === undefined) return "absent";
+      if ([...containers.values()].some(({ imageId }) => imageId === image.id)) return "in_use";
+      images.delete(reference);
+      return "removed";
+    },
     async listNetworks(signal) {
       await enter("listNetworks", "", signal);
       return [...networks.values()].map((network) => structuredClone(network));

@@ -129,6 +129,11 @@ export interface Docker {
   /** Codes `image_unauthorized`, `image_not_found`, `image_pull_failed`. Safe to repeat. */
   pullImage(reference: string, onEvent: (event: PullEvent) => void, signal: AbortSignal): Promise<void>;
 
+  /** Ids of the images that containers use, running or not, and anybody's. */
+  imagesInUse(signal?: AbortSignal): Promise<Set<string>>;
+  /** The name goes, and with an image's last name the image. Never by force. */
+  removeImage(reference: string, signal?: AbortSignal): Promise<"removed" | "absent" | "in_use">;
+
   listNetworks(signal?: AbortSignal): Promise<FoundNetwork[]>;
   /** Returns the id. `network_exhausted` when the subnet is taken. Docker allows two of one name: look first. */
   createNetwork(request: NetworkRequest, signal?: AbortSignal): Promise<string>;

@@ -1,13 +1,14 @@
 /** Docker's verbs over the engine's socket: the only importer of dockerode. */
 import type { Readable } from "node:stream";
 import { AppError } from "@dflow/protocol";
-import Dockerode, { type ContainerInspectInfo } from "dockerode";
+import Dockerode from "dockerode";
 import type { Clock } from "../deps.ts";
 import { createDemultiplexer } from "../logs/demultiplex.ts";
 import { within } from "../waiting.ts";
 import { createBody } from "./create-body.ts";
-import type { ContainerHealth, ContainerState, Docker, FoundContainer, Labels, ListedContainer } from "./docker.ts";
+import type { ContainerState, Docker, Labels, ListedContainer } from "./docker.ts";
 import { dockerFailure, pullFailure, statusOf } from "./failures.ts";
+import { foundContainer, healthOfStatus, progressOf } from "./found-container.ts";
 import { readJsonLines } from "./json-lines.ts";
 import { joinBody, networkBody } from "./network-body.ts";
 
@@ -17,7 +18,6 @@ const WRITE_MS = 60_000;
 const HEAVY_MS = 180_000;
 /** Output of a command that is kept; the probes answer in one line. */
 const OUTPUT_LIMIT_BYTES = 64 * 1024;
-const NEVER_STARTED = "0001-01-01T00:00:00Z";
 
 export type BodyKind = "container" | "network" | "join";
 
@@ -93,6 +93,26 @@ export function createDockerode({ socketPath, clock, inspectBody }: DockerodeOpt
         signal.removeEventListener("abort", onAbort);
       }
     },
+
+    async imagesInUse(signal) {
+      const found = await ask("list containers", READ_MS, signal, (abortSignal) =>
+        docker.listContainers({ all: true, abortSignal }),
+      );
+      return new Set(found.map(({ ImageID }) => ImageID));
+    },
+
+    removeImage: (reference, signal) =>
+      ask(`remove image ${reference}`, HEAVY_MS, signal, async () => {
+        try {
+          // Its parents, where it has any here, were somebody else's before.
+          await docker.getImage(reference).remove({ force: false, noprune: true });
+          return "removed" as const;
+        } catch (error) {
+          if (statusOf(error) === 404) return "absent" as const;
+          if (statusOf(error) === 409) return "in_use" as const;
+          throw error;
+        }
+      }),
 
     async listNetworks(signal) {
       const found = await ask("list networks", READ_MS, signal, (abortSignal) => docker.listNetworks({ abortSignal }));
@@ -274,43 +294,6 @@ export function createDockerode({ socketPath, clock, inspectBody }: DockerodeOpt
         }).catch((error) => stream.destroy(error));
         return stream;
       }),
-  };
-}
-
-function foundContainer(found: ContainerInspectInfo): FoundContainer {
-  const { State: state } = found;
-  return {
-    id: found.Id,
-    name: found.Name.replace(/^\//, ""),
-    labels: found.Config.Labels ?? {},
-    state: state.Status as ContainerState,
-    health: (state.Health?.Status ?? "none") as ContainerHealth,
-    imageId: found.Image,
-    exitCode: state.ExitCode,
-    oomKilled: state.OOMKilled,
-    restartCount: found.RestartCount,
-    startedAt: state.StartedAt ?? NEVER_STARTED,
-    networks: Object.values(found.NetworkSettings.Networks).map((network) => ({
-      id: network.NetworkID,
-      ...(network.IPAMConfig?.IPv4Address === undefined ? {} : { address: String(network.IPAMConfig.IPv4Address) }),
-    })),
-  };
-}
-
-/** Lists carry health only in their prose: "Up 2 minutes (healthy)". */
-function healthOfStatus(status: string): ContainerHealth {
-  if (status.includes("(healthy)")) return "healthy";
-  if (status.includes("(unhealthy)")) return "unhealthy";
-  if (status.includes("(health: starting)")) return "starting";
-  return "none";
-}
-
-function progressOf(detail: unknown): { currentBytes?: number; totalBytes?: number } {
-  if (typeof detail !== "object" || detail === null) return {};
-  const { current, total } = detail as { current?: unknown; total?: unknown };
-  return {
-    ...(typeof current === "number" ? { currentBytes: current } : {}),
-    ...(typeof total === "number" ? { totalBytes: total } : {}),
   };
 }
 

@@ -81,6 +81,16 @@ const networkSchema = z.object({
 });
 export type NetworkRecord = z.infer<typeof networkSchema>;
 
+const imageSchema = z.object({
+  reference: z.string(),
+  imageId: z.string(),
+  pulledAt: stampSchema,
+  /** The first look that found nobody using it, since somebody last did. */
+  unusedSince: stampSchema.optional(),
+});
+/** An image that this agent pulled itself. */
+export type ImageRecord = z.infer<typeof imageSchema>;
+
 const storedLineSchema = logLineSchema.omit({ ageMs: true }).extend({ at: stampSchema });
 export type StoredLine = z.infer<typeof storedLineSchema>;
 
@@ -100,7 +110,7 @@ export interface JournalDeps {
 }
 
 export function createJournal({ clock, files, log, crashPoint }: JournalDeps, path: string) {
-  const tables = ["operations", "services", "volumes", "networks"] as const;
+  const tables = ["operations", "services", "volumes", "networks", "images"] as const;
   const schema = [SET_ASIDE_SCHEMA, ...tables.map(recordsSchema), LINES_SCHEMA].join("\n");
   const opened = openDatabase(files, {
     path,
@@ -129,6 +139,7 @@ export function createJournal({ clock, files, log, crashPoint }: JournalDeps, pa
   const services = records("services", serviceSchema);
   const volumes = records("volumes", volumeSchema);
   const networks = records("networks", networkSchema);
+  const images = records("images", imageSchema);
 
   /** Nobody knows what became of it, and that is what the control plane has to hear. */
   function outcomeUnknown(operationId: string): OperationRecord | undefined {
@@ -203,6 +214,17 @@ export function createJournal({ clock, files, log, crashPoint }: JournalDeps, pa
       all: networks.all,
       put: (network: NetworkRecord) => networks.put(network.environmentId, network),
       remove: networks.remove,
+    },
+    images: {
+      get: images.get,
+      all: images.all,
+      put: (image: ImageRecord) => images.put(image.reference, image),
+      /** Nothing happens to one that the agent did not pull. */
+      markUsed(reference: string): void {
+        const known = images.get(reference);
+        if (known?.unusedSince !== undefined) images.put(reference, { ...known, unusedSince: undefined });
+      },
+      remove: images.remove,
     },
     lines: {
       count: lineCount,

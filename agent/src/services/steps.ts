@@ -99,13 +99,14 @@ const EXECUTORS: { [K in StepType]: Executor<K> } = {
     }
   },
 
-  async ensure_image({ clock, docker, pullTimeoutMs }, course) {
+  async ensure_image({ clock, docker, journal, pullTimeoutMs }, course) {
     const { spec } = made(course);
     const { log } = course;
     const known = course.found.image;
     const standIn = spec.standIn ? ", local stand-in" : "";
     if (known !== undefined) {
       course.imageId = known.id;
+      journal.images.markUsed(spec.image);
       log.add("info", `Image ${spec.image}: there already${standIn} (${known.digest ?? known.id})`);
       return;
     }
@@ -126,6 +127,8 @@ const EXECUTORS: { [K in StepType]: Executor<K> } = {
     const pulled = await docker.findImage(spec.image, course.signal);
     if (pulled === undefined) throw new AppError("image_not_found", `${spec.image} is not there after its pull`);
     course.imageId = pulled.id;
+    // After the pull: of one that was killed in between nobody knows whose it is, so it stays.
+    journal.images.put({ reference: spec.image, imageId: pulled.id, pulledAt: stampNow(clock) });
     log.add(
       "info",
       `Image ${spec.image}: pulled in ${describeMs(course.pullMs)}${standIn} (${pulled.digest ?? pulled.id})`,
