@@ -8,6 +8,8 @@ import { clientImage, docker, objectsOf, type Product, psql, startProduct, tryDo
 import { until } from "../support/until.ts";
 
 const GREETING = "dflow-was-here";
+/** In bash: says what it is greeted with at $0, port $1. */
+const GREETED = 'timeout 4 bash -c \'exec 3<>"/dev/tcp/$0/$1" && head -c 14 <&3\' "$0" "$1"';
 
 interface Endpoint {
   NetworkID: string;
@@ -27,7 +29,7 @@ describe("outgoing traffic", () => {
   /** Of the connections that the listener has seen. */
   const seen: string[] = [];
   const sandbox = createSandbox();
-  let bystander: string;
+  let bystander: { id: string; address: string };
 
   beforeAll(async () => {
     product = await startProduct();
@@ -43,8 +45,8 @@ describe("outgoing traffic", () => {
     port = typeof address === "object" && address !== null ? address.port : 0;
     // Somebody else's database, on Docker's own network.
     const id = await sandbox.run(["--env", "POSTGRES_HOST_AUTH_METHOD=trust", clientImage()]);
-    bystander = docker("inspect", "-f", "{{.NetworkSettings.IPAddress}}", id).trim();
-    await until("the bystander answers", async () => (await accepts(bystander)) || undefined);
+    bystander = { id, address: docker("inspect", "-f", "{{.NetworkSettings.IPAddress}}", id).trim() };
+    await until("the bystander answers", async () => (await accepts(bystander.address)) || undefined);
 
     orders = await product.createService(here, "orders");
     audit = await product.createService(here, "audit");
@@ -89,8 +91,7 @@ describe("outgoing traffic", () => {
 
   /** Whether the test's listener greeted the container; that a connection was opened may be a gateway's doing. */
   const isGreeted = async (service: Service, address: string) => {
-    const script = 'exec 3<>"/dev/tcp/$0/$1" && head -c 14 <&3';
-    const { output } = await inside(service, "timeout", "4", "bash", "-c", script, address, String(port));
+    const { output } = await inside(service, "bash", "-c", GREETED, address, String(port));
     return output.includes(GREETING);
   };
   const reachesDatabase = async (service: Service, host: string) =>
@@ -111,9 +112,20 @@ describe("outgoing traffic", () => {
       expect([address, await isGreeted(orders, address)]).toEqual([address, false]);
     }
     expect(seen).toEqual([]);
-    expect(await reachesDatabase(orders, bystander)).toBe(false);
+    expect(await reachesDatabase(orders, bystander.address)).toBe(false);
     expect(await reachesDatabase(orders, endpoint(elsewhere, "env").IPAddress)).toBe(false);
     expect(await reachesDatabase(orders, endpoint(elsewhere, "out").IPAddress)).toBe(false);
+  });
+
+  it("leaves the server itself within reach as any container has it: the limit that the guide names", async () => {
+    const greets = async (container: string, address: string) =>
+      (await tryDocker(["exec", container, "bash", "-c", GREETED, address, String(port)])).output.includes(GREETING);
+    const [own] = JSON.parse(docker("network", "inspect", `dflow-env-${here}`))[0].IPAM.Config as { Subnet: string }[];
+    const gateway = own?.Subnet.replace(/\d+\/26$/, (end) => String(Number.parseInt(end, 10) + 1)) ?? "";
+    const ordinary = docker("inspect", "-f", "{{.NetworkSettings.Gateway}}", bystander.id).trim();
+    // A firewall of the server's that refuses the one refuses the other.
+    expect(await greets(containerOf(orders), gateway)).toBe(await greets(bystander.id, ordinary));
+    seen.length = 0;
   });
 
   it("is off for IPv6 as well: no interface but loopback has an address", async () => {
@@ -176,7 +188,7 @@ describe("outgoing traffic", () => {
       expect(await reachesDatabase(from, endpoint(to, "out").IPAddress)).toBe(false);
       expect(await reachesDatabase(from, endpoint(to, "env").IPAddress)).toBe(false);
     }
-    expect(await reachesDatabase(orders, bystander)).toBe(false);
+    expect(await reachesDatabase(orders, bystander.address)).toBe(false);
     await set(audit, true);
     expect((await product.run(audit.id, "restart")).state).toBe("succeeded");
     expect(await reachesDatabase(orders, endpoint(audit, "out").IPAddress)).toBe(false);
