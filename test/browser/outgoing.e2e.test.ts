@@ -65,9 +65,11 @@ describe("the switch for outgoing traffic", () => {
     await page.getByRole("status").getByText("Its container still has it. Applies at the next Restart.").waitFor();
     expect(await theSwitch(page).isChecked()).toBe(false);
     await page.getByRole("tab", { name: "Overview" }).click();
-    await page.getByText("Its container still has it. Applies at the next Restart.").waitFor();
+    // Not the toast, which says the same for a moment.
+    const overview = page.getByRole("tabpanel").getByText("Its container still has it. Applies at the next Restart.");
+    await overview.waitFor();
     expect((await product.run(id, "restart")).state).toBe("succeeded");
-    await page.getByText("Applies at the next Restart.").waitFor({ state: "detached" });
+    await overview.waitFor({ state: "detached" });
   });
 
   it("stands still for a viewer and says why", async () => {
