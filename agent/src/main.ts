@@ -12,6 +12,7 @@ import { enrol } from "./link/enrol.ts";
 import { readLinkState } from "./link/link-state.ts";
 import { loadKey } from "./link/signing.ts";
 import { dialWebSocket } from "./link/web-socket.ts";
+import { createLog } from "./log.ts";
 import {
   createClock,
   createCrashPointEffects,
@@ -126,7 +127,7 @@ async function runAgent(args: Arguments): Promise<number> {
     return EXIT.notEnrolled;
   }
   const lock = lockFolder(paths.lock);
-  const log = pino({ level: settings.logLevel, base: undefined }, pino.destination({ dest: 1, sync: true }));
+  const log = createLog(settings.logLevel, pino.destination({ dest: 1, sync: true }));
   const realClock = clock();
   const config: Config = Object.freeze({ dataDir, settings, enrolment });
   const scope = { agentId: enrolment.agentId, servicesDir: paths.services };
