@@ -1,6 +1,5 @@
 /** Makes the first admin, a workspace and an API key, and writes them to a file that only its owner can read. */
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { messageOf } from "@dflow/protocol";
 import { z } from "zod";
 import { addApiKey } from "./api-keys/service.ts";
 import { writeAudit } from "./audit/write-audit.ts";
@@ -60,9 +59,8 @@ function readPresent(file: string): FirstLogin | undefined {
   try {
     return firstLogin.parse(JSON.parse(readFileSync(file, "utf8")));
   } catch (error) {
-    throw new Error(`${file} is there and is not a login that bootstrap wrote; move it away: ${messageOf(error)}`, {
-      cause: error,
-    });
+    // Without the parser's words: they quote the file, which may hold a password.
+    throw new Error(`${file} is there and is not a login that bootstrap wrote; move it away`, { cause: error });
   }
 }
 

@@ -48,9 +48,19 @@ export async function loadKeys(dataDir: string, random: Random): Promise<Keys> {
 
 async function loadOrMake<T>(file: string, schema: z.ZodType<T>, random: Random, make: () => Promise<T>): Promise<T> {
   if (!existsSync(file)) writeOnce(file, JSON.stringify(await make()), random);
-  const parsed = schema.safeParse(JSON.parse(readFileSync(file, "utf8")));
+  const parsed = schema.safeParse(parseJson(readFileSync(file, "utf8")));
   if (!parsed.success) throw new Error(`${file}: this is not the key file it should be; restore it from a backup`);
   return parsed.data;
+}
+
+/** `undefined` for what is not JSON. The parser's own error would quote the text, which may be the key. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
 }
 
 /** Two processes may start at once: the file appears whole, and the one that was first stays. */

@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inspect } from "node:util";
 import { compactVerify, importJWK } from "jose";
 import { expect, test } from "vitest";
 import { createPlatform } from "../platform.ts";
@@ -26,6 +27,18 @@ test("a key file that is not one stops the start with its name", async () => {
   await loadKeys(dir, random);
   writeFileSync(join(dir, "keys", "sealing.json"), "{}");
   await expect(loadKeys(dir, random)).rejects.toThrow("sealing.json");
+});
+
+test("a key file with a bare key in it is named, and nothing of the key stands in the error", async () => {
+  const dir = tempDir();
+  const { sessionSecret } = await loadKeys(dir, random);
+  writeFileSync(join(dir, "keys", "session.json"), `x${sessionSecret}`);
+  const failure = await loadKeys(dir, random).then(
+    () => undefined,
+    (error: Error) => error,
+  );
+  expect(failure?.message).toContain("session.json");
+  expect(inspect(failure)).not.toContain(sessionSecret.slice(0, 6));
 });
 
 test("a sealed value opens in its place and nowhere else", async () => {
