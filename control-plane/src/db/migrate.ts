@@ -6,12 +6,14 @@ import type { Db } from "./database.ts";
 import { first } from "./migrations/0001-first.ts";
 import { retention } from "./migrations/0002-retention.ts";
 import { outgoing } from "./migrations/0003-outgoing.ts";
+import { hashSessions } from "./migrations/0004-hash-sessions.ts";
 
 /** In order. A migration that was released is never edited; a change is a new one. */
 const MIGRATIONS: Record<string, Migration> = {
   "0001-first": first,
   "0002-retention": retention,
   "0003-outgoing": outgoing,
+  "0004-hash-sessions": hashSessions,
 };
 
 export async function migrate(db: Db): Promise<void> {

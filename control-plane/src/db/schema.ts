@@ -216,6 +216,7 @@ export interface UserTable {
 export interface SessionTable {
   id: string;
   userId: string;
+  /** SHA-256 of the token, hex. */
   token: string;
   expiresAt: string;
   ipAddress: string | null;
