@@ -1,13 +1,12 @@
 /** install.sh as an admin runs it, on a fresh Debian with systemd in a container that uses this machine's Docker engine. */
-import { spawn, spawnSync } from "node:child_process";
-import { randomBytes } from "node:crypto";
+import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { Server } from "@dflow/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { tryDocker } from "../support/docker-engine.ts";
 import { docker, objectsOf, type Product, psql, startProduct } from "../support/product.ts";
+import { type SystemdMachine, startSystemdMachine } from "../support/systemd-machine.ts";
 import { until } from "../support/until.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -16,17 +15,17 @@ const ARCHIVE = `agent-linux-${ARCH}.tar.xz`;
 const PROGRAMS = "/usr/local/lib/dflow-agent";
 
 describe("install.sh on a fresh server with systemd (its Docker engine is this machine's, by the socket)", () => {
-  const machine = `dflow-test-systemd-${randomBytes(4).toString("hex")}`;
-  // The engine binds the agent's files into databases, so the folder has the same path on both; the unit has a /tmp of its own.
+  // Not in /tmp, of which the unit has one of its own.
   const dataDir = mkdtempSync("/var/lib/dflow-test-install-");
   const releaseDir = mkdtempSync(join(tmpdir(), "dflow-test-release-"));
+  let machine: SystemdMachine;
   let product: Product;
   let untouched: string[];
   let serverId = "";
   let serviceId: string;
   let environmentId: string;
 
-  const run = (...command: string[]) => tryDocker(["exec", machine, ...command], { deadlineMs: 150_000 });
+  const run: SystemdMachine["run"] = (...command) => machine.run(...command);
   const install = (...flags: string[]) =>
     run("sh", "-c", `curl -fsSL ${product.url}/install.sh | sh -s -- --data-dir ${dataDir} ${flags.join(" ")}`);
   const property = async (name: string) =>
@@ -51,45 +50,23 @@ describe("install.sh on a fresh server with systemd (its Docker engine is this m
   };
 
   /** The line in a terminal: the token is typed at the question. */
-  function installAtTerminal(token: string): Promise<{ code: number | null; screen: string }> {
-    const line = `curl -fsSL ${product.url}/install.sh | sh -s -- --data-dir ${dataDir}`;
-    const child = spawn("docker", ["exec", "-i", machine, "script", "-qec", line, "/dev/null"]);
-    let screen = "";
-    let asked = false;
-    child.stdout.on("data", (chunk) => {
-      screen += chunk;
-      if (!asked && screen.includes("Token from")) {
-        asked = true;
-        // The question is on the screen a moment before the terminal is silent.
-        setTimeout(() => child.stdin.write(`${token}\n`), 300);
-      }
-    });
-    child.stderr.on("data", (chunk) => {
-      screen += chunk;
-    });
-    return new Promise((done) => child.on("close", (code) => done({ code, screen })));
-  }
+  const installAtTerminal = (token: string) =>
+    machine.atTerminal(`curl -fsSL ${product.url}/install.sh | sh -s -- --data-dir ${dataDir}`, [
+      { question: "Token from", answer: token },
+    ]);
 
   beforeAll(async () => {
     for (const name of ["install.sh", ARCHIVE, `${ARCHIVE}.sha256`]) {
       copyFileSync(join(ROOT, "dist", name), join(releaseDir, name));
     }
     product = await startProduct({ controlPlaneConfig: { releaseDir } });
-    docker(
-      ...["run", "-d", "--name", machine, "--network", "host", "--cgroupns", "private"],
-      ...["--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"],
-      ...["-v", `${cgroupRoot()}:/sys/fs/cgroup`, "--tmpfs", "/run", "--tmpfs", "/tmp"],
-      ...["-v", "/var/run/docker.sock:/run/docker.sock", "-v", `${dataDir}:${dataDir}`, "dflow-test/systemd:1"],
-    );
-    await until("systemd is up", async () =>
-      /running|degraded/.test((await run("systemctl", "is-system-running")).stdout),
-    );
+    machine = await startSystemdMachine(dataDir);
     untouched = await systemFiles();
   });
   afterAll(async () => {
-    await run("mv", "/usr/bin/no-curl", "/usr/bin/curl");
+    await machine?.run("mv", "/usr/bin/no-curl", "/usr/bin/curl");
     if (serverId !== "") await install("--uninstall", "--purge", "--yes");
-    spawnSync("docker", ["rm", "-f", "-v", machine]);
+    await machine?.remove();
     rmSync(dataDir, { recursive: true, force: true });
     rmSync(releaseDir, { recursive: true, force: true });
     await product?.stop();
@@ -319,12 +296,3 @@ describe("install.sh on a fresh server with systemd (its Docker engine is this m
     serverId = (JSON.parse(readFileSync(join(dataDir, "agent.json"), "utf8")) as { agentId: string }).agentId;
   });
 });
-
-/** Where this machine has control groups of version 2. */
-function cgroupRoot(): string {
-  const mount = readFileSync("/proc/mounts", "utf8")
-    .split("\n")
-    .map((line) => line.split(" "))
-    .find(([, at, kind]) => kind === "cgroup2" && at?.startsWith("/sys/fs/cgroup"));
-  return mount?.[1] ?? "/sys/fs/cgroup";
-}
