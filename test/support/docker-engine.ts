@@ -17,20 +17,33 @@ export interface CommandOptions {
   /** Added to the environment of the client: `-e NAME` without a value then keeps the value out of argv. */
   env?: Record<string, string>;
   signal?: AbortSignal;
+  /** Goes to standard input, which ends with it. */
+  input?: string;
+  cwd?: string;
 }
 
-/** Runs the docker client and returns how it ended; never throws for an exit code. */
-export function tryDocker(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
-  const { deadlineMs = 60_000, env, signal } = options;
+/** Runs a program and returns how it ended; never throws for an exit code. */
+export function runProgram(
+  program: string,
+  args: readonly string[],
+  options: CommandOptions = {},
+): Promise<CommandResult> {
+  const { deadlineMs = 60_000, env, signal, input, cwd } = options;
   return new Promise((resolve, reject) => {
-    const settings = { timeout: deadlineMs, maxBuffer: 64 * 1024 * 1024, signal, env: { ...process.env, ...env } };
-    execFile("docker", args, settings, (error, stdout, stderr) => {
+    const settings = { timeout: deadlineMs, maxBuffer: 64 * 1024 * 1024, signal, cwd, env: { ...process.env, ...env } };
+    const child = execFile(program, args, settings, (error, stdout, stderr) => {
       // A string code is the system's (no such program) or the abort's: the command did not run to any end.
       const code = error ? (error.code ?? null) : 0;
       if (typeof code === "string") reject(error);
       else resolve({ code, stdout, stderr });
     });
+    if (input !== undefined) child.stdin?.end(input);
   });
+}
+
+/** Runs the docker client and returns how it ended; never throws for an exit code. */
+export function tryDocker(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+  return runProgram("docker", args, options);
 }
 
 /** Runs the docker client and returns what it printed, without the last newline; throws when it fails. */

@@ -22,6 +22,7 @@ export interface Watched {
 export interface ProcessWatch {
   /** Where it writes: full of whatever it saw, so it is no place to search. */
   folder: string;
+  /** Safe to call twice. */
   stop(): Promise<Watched>;
 }
 
@@ -47,17 +48,22 @@ export async function startProcessWatch(): Promise<ProcessWatch> {
       throw error;
     }
   });
+  const end = async (): Promise<Watched> => {
+    child.stdin.end();
+    const timer = setTimeout(() => child.kill("SIGKILL"), 10_000);
+    const code = await ended;
+    clearTimeout(timer);
+    if (code !== 0) throw new Error(`the watcher ended with ${code}`);
+    const all = lines();
+    rmSync(folder, { recursive: true, force: true });
+    return { sightings: all.slice(0, -1), ...all.at(-1) };
+  };
+  let watched: Promise<Watched> | undefined;
   return {
     folder,
-    async stop() {
-      child.stdin.end();
-      const timer = setTimeout(() => child.kill("SIGKILL"), 10_000);
-      const code = await ended;
-      clearTimeout(timer);
-      if (code !== 0) throw new Error(`the watcher ended with ${code}`);
-      const all = lines();
-      rmSync(folder, { recursive: true, force: true });
-      return { sightings: all.slice(0, -1), ...all.at(-1) };
+    stop() {
+      watched ??= end();
+      return watched;
     },
   };
 }

@@ -55,6 +55,7 @@ test("finds nothing in a part of a secret, in another of its kind, or in nothing
   const others = [KEY.slice(0, -2), KEY.toLowerCase(), randomBytes(32).toString("base64url"), "", "abc"];
   expect(others.flatMap((text) => search(around(text)))).toEqual([]);
   expect(search(Buffer.alloc(0))).toEqual([]);
+  expect(search(Buffer.from(`cut off: ${KEY.slice(0, 20)}`))).toEqual([]);
 });
 
 test("refuses a secret so short that it would be found by chance", () => {

@@ -86,7 +86,7 @@ export function createSearch(secrets: readonly Secret[]): (haystack: Buffer) => 
       const two = ((haystack[at] as number) << 8) | (haystack[at + 1] as number);
       if (begins[two] === 0) continue;
       for (const { kind, form, bytes } of byFour.get(haystack.readUInt32BE(at)) ?? []) {
-        if (haystack.compare(bytes, 0, bytes.length, at, at + bytes.length) === 0) {
+        if (haystack.subarray(at, at + bytes.length).equals(bytes)) {
           found.set(`${kind} ${form}`, { kind, form });
         }
       }

@@ -1,0 +1,60 @@
+/** What the scenes of a run with secrets share: the product, what is known to be secret, and where to look for it. */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { Credentials, Operation } from "@dflow/protocol";
+import type { Place } from "./evidence.ts";
+import type { Product } from "./product.ts";
+import type { Recorder } from "./recorded-http.ts";
+
+export const ROOT = resolve(import.meta.dirname, "../..");
+
+export interface Run {
+  product: Product;
+  http: Recorder;
+  places: Place[];
+  /** From now on these texts are secrets of that kind. */
+  know(kind: string, ...texts: string[]): void;
+  /** To be undone at the end, the last first. */
+  undo: (() => Promise<void> | void)[];
+}
+
+export async function expectEnd(ending: Promise<Operation>, state: Operation["state"]): Promise<void> {
+  const operation = await ending;
+  if (operation.state !== state) throw new Error(`${operation.kind}: ${operation.state}, not ${state}`);
+}
+
+export async function credentialsOf({ product, http, know }: Run, serviceId: string): Promise<Credentials> {
+  const { json } = await http.send("GET", `/api/v1/services/${serviceId}/credentials`, { key: product.login.apiKey });
+  const credentials = json as unknown as Credentials;
+  know("database password", credentials.password, credentials.uri);
+  return credentials;
+}
+
+/** The cookie's value is the token and its signature; either part alone is looked for too. */
+export function knowSession({ know }: Run, cookie: string): void {
+  const value = decodeURIComponent(cookie.slice(cookie.indexOf("=") + 1));
+  const [token = "", signature = ""] = value.split(".");
+  if (token.length < 32 || signature.length < 40) throw new Error("this is no session cookie");
+  know("session", value, token, signature);
+}
+
+/** The token, its secret part, and the MAC key that the control plane keeps of it. */
+export function knowToken({ know }: Run, text: string): void {
+  const secret = text.split(".")[2] ?? "";
+  know("enrolment token", text.trim(), secret);
+  know("enrolment MAC key", createHash("sha256").update(secret).digest("base64url"));
+}
+
+export function knowKeys({ know }: Run, keys: string, agentKey: string): void {
+  know("signing key", fieldOf(join(keys, "signing.json"), "d"));
+  know("sealing key", fieldOf(join(keys, "sealing.json"), "key"));
+  know("session key", fieldOf(join(keys, "session.json"), "secret"));
+  know("agent's key", fieldOf(agentKey, "d"));
+}
+
+export function fieldOf(file: string, name: string): string {
+  const value = (JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>)[name];
+  if (typeof value !== "string") throw new Error(`${file} has no ${name}`);
+  return value;
+}
