@@ -202,7 +202,7 @@ function planRestart(wanted: Wanted, found: Found, known: Known): Step[] {
   const record = known.volumes.get(volume);
   if (!found.volumes.some(({ name }) => name === volume)) {
     throw new AppError("volume_missing", `data volume ${volume} is gone from the server`, {
-      hint: "Nothing was started, because the database would come up empty. Restore a backup or deploy again.",
+      hint: "Nothing was started, because the database would come up empty. Bring the volume back on the server, or deploy anew.",
     });
   }
   if (record !== undefined && record.ready === undefined) {

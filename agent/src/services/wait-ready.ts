@@ -80,7 +80,7 @@ function throwIfEnded(name: string, found: FoundContainer | undefined, startedAt
   if (found.state === "running" && found.startedAt === startedAt) return;
   if (found.oomKilled) {
     throw new AppError("out_of_memory", `container ${name} ran out of memory (exit code ${found.exitCode})`, {
-      hint: "Give the service more memory, then try again.",
+      hint: "A limit is set when a service is made (memoryBytes): make it anew with a larger one. Without a limit the server has too little.",
     });
   }
   throw new AppError("container_exited", `container ${name} exited with code ${found.exitCode} before it was ready`, {
