@@ -46,7 +46,7 @@ export function pullFailure(reference: string, error: unknown): unknown {
   const message = `pull image ${reference}: the registry answered: ${words}`;
   if (/unauthorized|authentication required|access denied|no basic auth|\bdenied\b|\b401\b|\b403\b/i.test(words)) {
     return new AppError("image_unauthorized", message, {
-      hint: "The image is private or its name is wrong. Log in to the registry on the server, or correct the name.",
+      hint: "The image is private or its name is wrong. Pull it on the server yourself (docker login, docker pull), or correct the name.",
       cause: error,
     });
   }
