@@ -92,6 +92,9 @@ async function play(stage: Stage, undo: Run["undo"], know: Run["know"]): Promise
   await events();
 
   knowKeys(run, join(home, "control-plane/keys"), join(home, "agent/key.json"));
+  // Also of the database that never came up, whose credentials nobody is given.
+  const passwordFiles = filesUnder(join(home, "agent/services"), { as: "" });
+  know("database password", ...passwordFiles.map(({ bytes }) => bytes.toString()));
   know("agent's key", fieldOf(join(stage.installedDir, "key.json"), "d"));
   return run;
 }
