@@ -165,6 +165,6 @@ describe("after a run of the whole product, with every kind of secret made and u
       `${evidence.secrets.length} secrets looked for in ${evidence.places.length} places, ${Math.round(bytes / 1e6)} MB; ` +
         `${sightings.length} processes seen in ${looks} looks, at most ${slowestMs} ms apart`,
     );
-    expect(slowestMs).toBeLessThan(2_000);
+    expect(slowestMs).toBeLessThan(5_000);
   });
 });

@@ -1,7 +1,7 @@
 /** What stood in argv and environment of every process of this machine while something ran. */
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { constants, setPriority, tmpdir } from "node:os";
 import { join } from "node:path";
 import { until } from "./until.ts";
 
@@ -34,6 +34,8 @@ export async function startProcessWatch(): Promise<ProcessWatch> {
     stdio: ["pipe", "ignore", "inherit"],
   });
   const ended = new Promise<number | null>((done) => child.once("close", done));
+  // What it does not see while others have the processor, it has not looked for. Without root it waits its turn.
+  if (child.pid !== undefined && process.getuid?.() === 0) setPriority(child.pid, constants.priority.PRIORITY_HIGH);
   const lines = () =>
     readFileSync(file, "utf8")
       .trimEnd()

@@ -99,11 +99,11 @@ async function play(stage: Stage, undo: Run["undo"], know: Run["know"]): Promise
   return run;
 }
 
-/** A leak on purpose, in a process that lives for a moment: if it is not found, neither would another one be. */
+/** A leak on purpose, in a process of a second: if it is not found, neither would another one be. */
 async function plant({ know }: Run): Promise<void> {
   const [argument, variable] = [0, 1].map(() => randomBytes(24).toString("base64url")) as [string, string];
   know("planted", argument, variable);
-  await runProgram("sh", ["-c", "sleep 0.05", argument], { env: { PLANTED: variable } });
+  await runProgram("sh", ["-c", "sleep 1", argument], { env: { PLANTED: variable } });
 }
 
 /** While everything still runs: the databases' write-ahead logs are there. */
