@@ -35,7 +35,9 @@ export function filesUnder(root: string, options: FileOptions): Place[] {
       if (entry.isDirectory()) walk(path);
       if (!entry.isFile()) continue;
       const stat = present(() => statSync(path));
-      if (stat === undefined || stat.mtimeMs < changedSince || stat.size > largestBytes) continue;
+      // Engines mount single files, too: a namespace of the network is one, and cannot be read.
+      if (stat === undefined || stat.dev !== device || stat.mtimeMs < changedSince) continue;
+      if (stat.size > largestBytes) continue;
       const bytes = present(() => readFileSync(path));
       if (bytes === undefined) continue;
       places.push({ name: `${as}/${relative(root, path)}`, bytes, mode: stat.mode & 0o777, uid: stat.uid });
