@@ -15,9 +15,10 @@ export default class ClosingLine implements Reporter {
         else if (result.state === "skipped") skipped.push(reasonOf(test.fullName, result.note));
         else failed += 1;
       }
-      // A file that fails to load, or whose hooks fail, has no failed test of its own.
+      // A file that fails to load, or a suite whose hooks fail, has no failed test of its own.
       const moduleFailed = module.errors().length > 0 || (!ranAny && module.state() === "failed");
       if (moduleFailed) failed += 1;
+      for (const suite of module.children.allSuites()) if (suite.errors().length > 0) failed += 1;
     }
     if (skipped.length > 0) console.log(`\nSkipped, with reasons:\n${skipped.map((line) => `  - ${line}`).join("\n")}`);
     console.log(`\n${passed} passed, ${failed} failed, ${skipped.length} skipped`);
