@@ -138,7 +138,12 @@ function api(url: string, login: Login) {
   return async (method: string, path: string, body?: Json): Promise<Json> => {
     const response = await fetch(`${url}/api/v1${path}`, {
       method,
-      headers: { authorization: `Bearer ${login.apiKey}`, ...(body && { "content-type": "application/json" }) },
+      headers: {
+        authorization: `Bearer ${login.apiKey}`,
+        // What runs between two requests stops this process; a connection that is kept may be closed by then.
+        connection: "close",
+        ...(body && { "content-type": "application/json" }),
+      },
       ...(body && { body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(30_000),
     });
