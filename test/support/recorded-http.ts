@@ -28,6 +28,8 @@ export function createRecorder(url: string): Recorder {
       const response = await fetch(url + path, {
         method,
         headers: {
+          // A scene between two requests may take longer than a connection is kept: none is used twice.
+          connection: "close",
           ...(key !== undefined && { authorization: `Bearer ${key}` }),
           ...(cookie !== undefined && { cookie, origin: url }),
           ...(body !== undefined && { "content-type": "application/json" }),

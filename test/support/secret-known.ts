@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Credentials, Operation } from "@dflow/protocol";
 import type { Place } from "./evidence.ts";
-import type { Product } from "./product.ts";
+import { imageMap, type Product } from "./product.ts";
 import type { Recorder } from "./recorded-http.ts";
 
 export const ROOT = resolve(import.meta.dirname, "../..");
@@ -19,9 +19,36 @@ export interface Run {
   undo: (() => Promise<void> | void)[];
 }
 
-export async function expectEnd(ending: Promise<Operation>, state: Operation["state"]): Promise<void> {
-  const operation = await ending;
-  if (operation.state !== state) throw new Error(`${operation.kind}: ${operation.state}, not ${state}`);
+/** POSTs with the admin's key; throws unless it was taken. */
+export async function make<T = { id: string }>({ product, http }: Run, path: string, body?: unknown): Promise<T> {
+  const answer = await http.send("POST", `/api/v1${path}`, { key: product.login.apiKey, body });
+  if (answer.status >= 300) throw new Error(`POST ${path}: ${answer.status}: ${answer.text}`);
+  return answer.json as T;
+}
+
+/** An application and an environment of that name on a server; the environment's id. */
+export async function makeEnvironment(run: Run, name: string, serverId: string): Promise<string> {
+  const application = await make(run, `/workspaces/${run.product.login.workspaceId}/applications`, { name });
+  return (await make(run, `/applications/${application.id}/environments`, { name: "production", serverId })).id;
+}
+
+/** A Postgres of a version that this machine has an image of, or of the one named. */
+export async function makeDatabase(run: Run, environmentId: string, name: string, version?: string): Promise<string> {
+  const had = Object.keys(imageMap().postgres ?? {}).sort();
+  const chosen = version ?? (had.includes("18") ? undefined : had.at(-1));
+  const body = { type: "database", engine: "postgres", name, ...(chosen !== undefined && { version: chosen }) };
+  return (await make(run, `/environments/${environmentId}/services`, body)).id;
+}
+
+export async function act(
+  run: Run,
+  serviceId: string,
+  action: "deploy" | "restart",
+  state: Operation["state"],
+): Promise<void> {
+  const { id } = await make(run, `/services/${serviceId}/${action}`);
+  const ended = await run.product.ended(id);
+  if (ended.state !== state) throw new Error(`${action}: ${ended.state}, not ${state}`);
 }
 
 export async function credentialsOf({ product, http, know }: Run, serviceId: string): Promise<Credentials> {

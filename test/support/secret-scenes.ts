@@ -5,25 +5,34 @@ import { chromium } from "playwright-core";
 import { CHROMIUM } from "./chromium.ts";
 import { type CommandResult, runProgram } from "./docker-engine.ts";
 import { imageMap } from "./product.ts";
-import { credentialsOf, expectEnd, knowSession, knowToken, ROOT, type Run } from "./secret-known.ts";
+import {
+  act,
+  credentialsOf,
+  knowSession,
+  knowToken,
+  makeDatabase,
+  makeEnvironment,
+  ROOT,
+  type Run,
+} from "./secret-known.ts";
 
 /** Deployed, asked, asked with a wrong password, restarted; and a deploy that fails. */
 export async function lifeOfADatabase(run: Run): Promise<string> {
   const { product, http } = run;
   const { apiKey } = product.login;
-  const environmentId = await product.environment();
-  const service = await product.createService(environmentId, "orders-db");
-  await expectEnd(product.run(service.id, "deploy"), "succeeded");
-  const logs = http.follow(`/api/v1/services/${service.id}/logs?follow=true&tail=500`, apiKey);
-  const { uri, password } = await credentialsOf(run, service.id);
+  const environmentId = await makeEnvironment(run, "Shop", product.serverId);
+  const serviceId = await makeDatabase(run, environmentId, "orders-db");
+  await act(run, serviceId, "deploy", "succeeded");
+  const logs = http.follow(`/api/v1/services/${serviceId}/logs?follow=true&tail=500`, apiKey);
+  const { uri, password } = await credentialsOf(run, serviceId);
   await psqlUnseen(environmentId, uri, "create table kept (id int); select 1");
   await psqlUnseen(environmentId, uri.replace(password, "x".repeat(32)), "select 1");
-  await expectEnd(product.run(service.id, "restart"), "succeeded");
-  await credentialsOf(run, service.id);
+  await act(run, serviceId, "restart", "succeeded");
+  await credentialsOf(run, serviceId);
   await logs();
-  const failing = await product.createService(environmentId, "failing-db", { version: "18-exits" });
-  await expectEnd(product.run(failing.id, "deploy"), "failed");
-  return service.id;
+  const failingId = await makeDatabase(run, environmentId, "failing-db", "18-exits");
+  await act(run, failingId, "deploy", "failed");
+  return serviceId;
 }
 
 /** psql with the address by standard input: what this test does is judged like what the product does. */

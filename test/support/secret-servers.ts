@@ -4,7 +4,17 @@ import { join } from "node:path";
 import { runProgram } from "./docker-engine.ts";
 import { dockerPlaces, filesUnder } from "./evidence.ts";
 import { docker, freePort } from "./product.ts";
-import { credentialsOf, expectEnd, fieldOf, knowKeys, knowToken, ROOT, type Run } from "./secret-known.ts";
+import {
+  act,
+  credentialsOf,
+  fieldOf,
+  knowKeys,
+  knowToken,
+  makeDatabase,
+  makeEnvironment,
+  ROOT,
+  type Run,
+} from "./secret-known.ts";
 import type { SystemdMachine } from "./systemd-machine.ts";
 
 /** The line in an interactive shell, the token typed at its question; then a database on that server. */
@@ -33,14 +43,9 @@ export async function installedByALine(run: Run, machine: SystemdMachine, dataDi
   places.push({ name: "terminal of the install", bytes: Buffer.from(screen) });
   const serverId = fieldOf(join(dataDir, "agent.json"), "agentId");
   undo.push(() => removeObjectsOf(serverId));
-  const application = await product.call("POST", `/workspaces/${workspaceId}/applications`, { name: "Installed" });
-  const environment = await product.call("POST", `/applications/${application.id}/environments`, {
-    name: "production",
-    serverId,
-  });
-  const service = await product.createService(String(environment.id), "there-db");
-  await expectEnd(product.run(service.id, "deploy"), "succeeded");
-  await credentialsOf(run, service.id);
+  const serviceId = await makeDatabase(run, await makeEnvironment(run, "Installed", serverId), "there-db");
+  await act(run, serviceId, "deploy", "succeeded");
+  await credentialsOf(run, serviceId);
   const hostPid = docker("inspect", "-f", "{{.State.Pid}}", machine.name).trim();
   for (const folder of ["etc", "root", "usr/local/lib/dflow-agent", "var/log", "tmp", "run"]) {
     const skip = (path: string) => path.includes("/run/docker");
