@@ -114,6 +114,13 @@ test("asks Docker for a Postgres exactly like this", () => {
         "Tmpfs": {
           "/var/lib/postgresql/data": "size=65536,mode=0700",
         },
+        "Ulimits": [
+          {
+            "Hard": 0,
+            "Name": "core",
+            "Soft": 0,
+          },
+        ],
       },
       "Image": "sha256:abc",
       "Labels": {

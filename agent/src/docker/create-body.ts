@@ -43,6 +43,8 @@ export function createBody(spec: ContainerSpec): ContainerCreateOptions {
       Tmpfs: Object.fromEntries(spec.tmpfs.map(({ target, sizeBytes }) => [target, `size=${sizeBytes},mode=0700`])),
       ShmSize: spec.shmBytes,
       PidsLimit: spec.pidsLimit,
+      // A core dump of a database is its memory in a file: rows, passwords, keys.
+      Ulimits: [{ Name: "core", Soft: 0, Hard: 0 }],
       CapDrop: ["ALL"],
       CapAdd: spec.capabilities,
       SecurityOpt: ["no-new-privileges"],

@@ -52,6 +52,8 @@ const FORBIDDEN: Record<string, (body: AnyBody) => void> = {
   "capabilities not dropped": ({ HostConfig }) => delete HostConfig.CapDrop,
   "new privileges": ({ HostConfig }) => Object.assign(HostConfig, { SecurityOpt: ["seccomp=unconfined"] }),
   "no process limit": ({ HostConfig }) => Object.assign(HostConfig, { PidsLimit: -1 }),
+  "core dumps": ({ HostConfig }) => Object.assign(HostConfig.Ulimits[0], { Hard: -1 }),
+  "core dumps by leaving the limit out": ({ HostConfig }) => delete HostConfig.Ulimits,
   "a published port": ({ HostConfig }) => Object.assign(HostConfig, { PortBindings: { "5432/tcp": [{}] } }),
   "foreign labels": (all) => Object.assign(all.Labels, { "com.docker.swarm.id": "x" }),
   "another agent's label": (all) => Object.assign(all.Labels, { "sh.dflow.agent": newId() }),

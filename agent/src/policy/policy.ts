@@ -90,6 +90,7 @@ function bodyRules({ agentId, servicesDir }: PolicyScope): { body: Rules; host: 
       Tmpfs: mapOf(matches(MOUNT_TARGET), matches(/^size=\d+,mode=0700$/)),
       ShmSize: positive,
       PidsLimit: positive,
+      Ulimits: (value) => listOf(exactly(NO_CORE_DUMPS))(value) && (value as unknown[]).length === 1,
       CapDrop: (value) => listOf(oneOf("ALL"))(value) && (value as string[]).length === 1,
       CapAdd: listOf(oneOf(...CAPABILITIES)),
       SecurityOpt: (value) => listOf(oneOf("no-new-privileges"))(value) && (value as string[]).length === 1,
@@ -99,8 +100,10 @@ function bodyRules({ agentId, servicesDir }: PolicyScope): { body: Rules; host: 
   };
 }
 
+const NO_CORE_DUMPS: Rules = { Name: oneOf("core"), Soft: oneOf(0), Hard: oneOf(0) };
+
 /** Fields whose absence would loosen a container. */
-const REQUIRED_OF_HOST = ["NetworkMode", "CapDrop", "SecurityOpt", "PidsLimit", "LogConfig"];
+const REQUIRED_OF_HOST = ["NetworkMode", "CapDrop", "SecurityOpt", "PidsLimit", "Ulimits", "LogConfig"];
 
 /** Throws `policy_refused` unless every field of the body of a container's creation is one that we let through. */
 export function checkCreateBody(body: object, scope: PolicyScope): void {
