@@ -15,19 +15,16 @@ import { createEnvironmentRoutes } from "./environments/routes.ts";
 import { createEventRoutes } from "./events/routes.ts";
 import { createHealthRoutes } from "./health/routes.ts";
 import { authenticate } from "./http/authenticate.ts";
+import { type AddressReader, createAddressReader } from "./http/client-address.ts";
 import { dashboardFiles } from "./http/dashboard-files.ts";
-import {
-  identifyRequest,
-  limitBody,
-  limitRatePerAddress,
-  limitRatePerPrincipal,
-  securityHeaders,
-  strictTransport,
-} from "./http/middleware.ts";
+import { createFrontDoor, type Fetch } from "./http/front-door.ts";
+import { createKnownCallers } from "./http/known-callers.ts";
+import { identifyRequest, limitBody, limitRatePerPrincipal, securityHeaders } from "./http/middleware.ts";
 import { apiDocument, registerSecurity } from "./http/openapi.ts";
 import { problemResponse } from "./http/problem.ts";
 import { type ApiRouter, createRouter } from "./http/router.ts";
 import { createStreamLimit } from "./http/stream-limit.ts";
+import { createTurns } from "./http/turns.ts";
 import { createInstallRoutes } from "./install/routes.ts";
 import { createInvitationRoutes } from "./invitations/routes.ts";
 import { createEventLoopMeter } from "./metrics/event-loop.ts";
@@ -41,8 +38,11 @@ import { createServiceRoutes } from "./services/routes.ts";
 import { createWorkspaceRoutes } from "./workspaces/routes.ts";
 
 export interface App {
-  /** `fetch` answers a request; `request` does in tests. */
+  /** The routes. `fetch` is what stands before them. */
   hono: ApiRouter;
+  /** Answers a request, or refuses it at the door. */
+  fetch: Fetch;
+  addresses: AddressReader;
   /** Takes the server's upgrade requests for agents. Call it after start(). */
   attach(server: Server): void;
   start(): Promise<void>;
@@ -62,13 +62,16 @@ export async function createApp(deps: Deps, agents: AgentsSide): Promise<App> {
     eventLoop: createEventLoopMeter(deps.timers),
     openLogs: counted.openLogs,
   };
+  const addresses = createAddressReader(deps.config.trustedProxies);
+  const known = createKnownCallers(deps.clock);
+  const turns = createTurns(setImmediate);
   const rooms: RoomDeps = { ...deps, access, agents: counted.agents, streams, stopping: stopping.signal };
   const app = createRouter();
 
   app.onError((error, c) => problemResponse(c, deps.log, error));
   app.notFound((c) => problemResponse(c, deps.log, new AppError("not_found", `There is nothing at ${c.req.path}.`)));
-  app.use(meterRequests(deps, meters), identifyRequest(deps), securityHeaders, strictTransport(deps));
-  app.use("/api/*", limitRatePerAddress(deps), limitBody, authenticate(deps, people), limitRatePerPrincipal(deps));
+  app.use(meterRequests(deps, meters), identifyRequest({ ...deps, addresses }), securityHeaders(deps));
+  app.use("/api/*", limitBody, authenticate(deps, people, known), limitRatePerPrincipal({ ...deps, known }));
 
   app.route("/api/auth", createAuthRoutes(rooms, people));
   for (const router of [
@@ -89,10 +92,10 @@ export async function createApp(deps: Deps, agents: AgentsSide): Promise<App> {
   }
   registerSecurity(app);
   // Asked for without any right, and twenty milliseconds of work: made once, when the last route is there.
-  let document: ReturnType<typeof apiDocument> | undefined;
+  let document: string | undefined;
   app.get("/api/v1/openapi.json", (c) => {
-    document ??= apiDocument(app);
-    return c.json(document);
+    document ??= JSON.stringify(apiDocument(app));
+    return c.body(document, 200, { "Content-Type": "application/json" });
   });
 
   app.route("/", createHealthRoutes(deps));
@@ -101,17 +104,26 @@ export async function createApp(deps: Deps, agents: AgentsSide): Promise<App> {
   app.route("/", agents.routes);
   if (deps.config.webDir !== undefined) app.use(await dashboardFiles(deps.config.webDir));
 
+  const onRefusal = () => meters.requests.count(429, 0);
+  const door = createFrontDoor({ ...deps, addresses, known, turns, onRefusal }, (request, bindings) =>
+    app.fetch(request, bindings),
+  );
+
   return {
     hono: app,
+    fetch: door.fetch,
+    addresses,
     attach: agents.attach,
     async start() {
       await agents.start();
       sweeper.start();
       meters.eventLoop.start();
+      door.start();
     },
     async stop() {
       stopping.abort();
       meters.eventLoop.stop();
+      door.stop();
       await sweeper.stop();
       await agents.stop();
     },

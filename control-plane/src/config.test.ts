@@ -17,6 +17,12 @@ test("without a file everything stays on this machine", () => {
   expect(parse({ listen: { host: "::1", port: 80 } }).publicUrl).toBe("http://[::1]");
 });
 
+test("a limit that is named changes nothing about the others", () => {
+  const { limits } = parse({ limits: { signInsPerMinute: 5 } });
+  expect(limits).toMatchObject({ signInsPerMinute: 5, requestsPerMinute: 3_000, connectionsPerAddress: 512 });
+  expect([1, 2]).toContain(limits.passwordsAtOnce);
+});
+
 describe("an address that others reach", () => {
   test.each(["0.0.0.0", "::", "192.168.1.5", "10.0.0.1"])("%s needs https", (host) => {
     expect(() => parse({ listen: { host } })).toThrow("publicUrl must be set");
@@ -30,6 +36,8 @@ test.each([
   [{ listen: { port: "3100" } }, "listen.port"],
   [{ publicUrl: "db.example.org" }, "publicUrl"],
   [{ trustedProxies: ["not an address"] }, "trustedProxies.0"],
+  [{ limits: { connections: 0 } }, "limits.connections"],
+  [{ limits: { requests: 5 } }, "limits"],
   [{ logLevel: "loud" }, "logLevel"],
   [{ colour: "blue" }, "colour"],
   [7, "file"],

@@ -1,5 +1,6 @@
 /** The control plane's configuration: a JSON file and flags, checked once, frozen ever after. */
 import { existsSync, readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { type ImageMap, imageMapSchema, messageOf } from "@dflow/protocol";
 import ipaddr from "ipaddr.js";
@@ -8,6 +9,32 @@ import { z } from "zod";
 const addressOrRange = z.string().refine((text) => ipaddr.isValid(text) || ipaddr.isValidCIDR(text), {
   message: "an IP address or a CIDR range",
 });
+
+/**
+ * How much one address may ask for (an IPv4 address, or an IPv6 /64), and how much all may. The defaults leave room for an
+ * office, or a hundred servers, behind one address; docs/operating.md has them as a table.
+ */
+const limitsSchema = z.strictObject({
+  requestsPerMinute: z.number().int().min(60).default(3_000),
+  signInsPerMinute: z.number().int().min(1).default(60),
+  enrolmentsPerMinute: z.number().int().min(2).default(120),
+  handshakesPerMinute: z.number().int().min(1).default(600),
+  connectionsPerAddress: z.number().int().min(8).default(512),
+  /** Of all addresses together, agents' websockets not counted. */
+  connections: z.number().int().min(16).default(4_000),
+  /**
+   * Passwords of strangers that are hashed side by side, at 32 MiB and a core each. One core is left for everything else,
+   * and of Node's four threads one for whoever is known and one for signatures.
+   */
+  passwordsAtOnce: z
+    .number()
+    .int()
+    .min(1)
+    .max(2)
+    .default(() => Math.max(1, Math.min(2, availableParallelism() - 1))),
+});
+
+export type Limits = Readonly<z.infer<typeof limitsSchema>>;
 
 /** The file. Every field may be left out. Paths in it are relative to the folder the file lies in. */
 const fileSchema = z.strictObject({
@@ -23,6 +50,7 @@ const fileSchema = z.strictObject({
   imageMap: z.string().min(1).optional(),
   /** Proxies whose X-Forwarded-For is believed. */
   trustedProxies: z.array(addressOrRange).default([]),
+  limits: limitsSchema.prefault({}),
   logLevel: z.enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"]).default("info"),
   webDir: z.string().min(1).optional(),
   /** Where install.sh and the agent's archives lie (scripts/archive makes them). */
@@ -39,6 +67,7 @@ export interface Config {
   readonly publicUrl: string;
   readonly imageMap: ImageMap;
   readonly trustedProxies: readonly string[];
+  readonly limits: Limits;
   readonly logLevel: z.infer<typeof fileSchema>["logLevel"];
   /** The built dashboard; undefined when there is none. */
   readonly webDir: string | undefined;
@@ -81,6 +110,7 @@ export function parseConfig(raw: unknown, source: ConfigSource): Config {
     publicUrl: new URL(file.publicUrl ?? `http://${urlHost(file.listen.host)}:${file.listen.port}`).origin,
     imageMap: file.imageMap === undefined ? {} : loadImageMap(resolve(base, file.imageMap)),
     trustedProxies: Object.freeze(file.trustedProxies),
+    limits: Object.freeze(file.limits),
     logLevel: file.logLevel,
     releaseDir: file.releaseDir === undefined ? source.defaultReleaseDir : resolve(base, file.releaseDir),
     webDir: webDir !== undefined && existsSync(join(webDir, "index.html")) ? webDir : undefined,

@@ -4,7 +4,6 @@ import type { Server } from "node:http";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { type CrashPoint, createCrashPoint, messageOf } from "@dflow/protocol";
-import { createAdaptorServer } from "@hono/node-server";
 import { type Logger, pino } from "pino";
 import { type AdminHost, runAdmin } from "./admin/admin.ts";
 import { createTerminal } from "./admin/platform.ts";
@@ -19,6 +18,7 @@ import { migrate } from "./db/migrate.ts";
 import type { Deps } from "./deps.ts";
 import { createEventHub } from "./events/hub.ts";
 import { apiDocument } from "./http/openapi.ts";
+import { createHttpServer } from "./http/server.ts";
 import { createLog } from "./log.ts";
 import { createCrashPointEffects, createPlatform } from "./platform.ts";
 import { loadKeys } from "./secrets/key-files.ts";
@@ -94,13 +94,7 @@ async function serve(config: Config): Promise<void> {
   await migrate(deps.db);
   const app = await createApp(deps, createAgents(deps));
   await app.start();
-  const server = createAdaptorServer({
-    fetch: app.hono.fetch,
-    // Other offers (HTTP/2 without TLS) are left unanswered, as they may be, and the request is an ordinary one.
-    serverOptions: { shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === "websocket" },
-  }) as Server;
-  // Bodies are small: who needs longer than this to send one is holding a connection.
-  server.requestTimeout = 60_000;
+  const server = createHttpServer({ fetch: app.fetch, addresses: app.addresses, limits: config.limits });
   app.attach(server);
   await listen(server, config);
   log.info(

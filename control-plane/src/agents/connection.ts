@@ -40,7 +40,6 @@ export interface ConnectionHooks {
 
 export interface Connection {
   readonly authenticated: boolean;
-  readonly address: string;
   receiveText(text: string): void;
   receiveBinary(bytes: Uint8Array): void;
   /** The wire has closed. */
@@ -168,7 +167,6 @@ export function createConnection(deps: ConnectionDeps, wire: Wire, peer: Peer, h
     get authenticated() {
       return state === "online";
     },
-    address: peer.address,
     receiveText(text) {
       if (state === "ended") return;
       if (state !== "online" && Buffer.byteLength(text) > LINK_LIMITS.preAuthFrameBytes) {

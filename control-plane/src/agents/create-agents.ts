@@ -1,9 +1,9 @@
 /** Wires the agents' side: enrolment, sockets, sessions and what the other rooms may ask of them. */
-import type { Server } from "node:http";
+import type { IncomingMessage, Server } from "node:http";
 import { AppError, CLOSE } from "@dflow/protocol";
 import type { Hono } from "hono";
 import type { Deps } from "../deps.ts";
-import { clientAddress } from "../http/client-address.ts";
+import { createAddressReader, forwardedFor } from "../http/client-address.ts";
 import type { ApiEnv } from "../http/context.ts";
 import type { Agents } from "./agents.ts";
 import { type Connection, createConnection } from "./connection.ts";
@@ -94,13 +94,10 @@ export function createAgents(deps: Deps): AgentsSide {
     background(links.offline(serverId), "note that a server is away");
   };
 
-  const sockets = createSocketServer(timers, (wire, request) => {
-    const forwarded = request.headers["x-forwarded-for"];
-    const address = clientAddress(
-      request.socket.remoteAddress,
-      Array.isArray(forwarded) ? forwarded.join(",") : forwarded,
-      config.trustedProxies,
-    );
+  const addresses = createAddressReader(config.trustedProxies);
+  const addressOf = ({ socket, headers }: IncomingMessage): string =>
+    addresses.read(socket.remoteAddress, forwardedFor(headers));
+  const sockets = createSocketServer({ ...deps, addressOf }, (wire, request, address) => {
     const hosts = ownHosts(config.publicUrl, config.listen.host, request.socket.localPort ?? config.listen.port);
     const connection = createConnection(
       deps,

@@ -139,6 +139,27 @@ describe("the handshake", () => {
     expect((await silent[0]?.ended)?.code).toBe(CLOSE.goingAway);
   });
 
+  it("is refused with 429 to an address that begins too many, and to no other", async () => {
+    await harness.stop();
+    harness = await startHarness({ platform, limits: { handshakesPerMinute: 3 } });
+    agent = await harness.enrolled();
+    for (let n = 0; n < 3; n += 1) await harness.open();
+    await expect(openSocket(harness.socketUrl)).rejects.toThrow("429");
+    const { socketUrl } = harness;
+    const elsewhere = await openSocket(socketUrl, { localAddress: "127.0.0.2" });
+    elsewhere.cut();
+    platform.advance(60_000);
+    (await openSocket(socketUrl)).cut();
+  });
+
+  it("holds many sockets of one address back, not the agent of another", async () => {
+    const agentSocket = await openSocket(harness.socketUrl, { localAddress: "127.0.0.2" });
+    for (let n = 0; n < 300; n += 1) await harness.open();
+    await agentSocket.authenticate(agent);
+    expect(link().state).toBe("online");
+    agentSocket.cut();
+  });
+
   it("takes no other frame before it", async () => {
     const socket = await harness.open();
     socket.send({ type: "state", data: { full: true, services: [] } });
@@ -155,7 +176,7 @@ describe("the handshake", () => {
   });
 
   it("upgrades only its own path and protocol", async () => {
-    await expect(openSocket(harness.socketUrl, "other.1")).rejects.toThrow("400");
+    await expect(openSocket(harness.socketUrl, { protocol: "other.1" })).rejects.toThrow("400");
     await expect(openSocket(harness.socketUrl.replace("/v1", "/v2"))).rejects.toThrow("404");
   });
 });

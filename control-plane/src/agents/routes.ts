@@ -11,16 +11,15 @@ import { createRateLimiter } from "../http/rate-limit.ts";
 import { type EnrolDeps, enrol } from "./enrol.ts";
 import { createNonces } from "./nonces.ts";
 
-/** A person enrols a handful of servers; a script a few hundred, from one address. */
-const PER_ADDRESS = { limit: 120, windowMs: 60_000 } as const;
 const BODY_MAX_BYTES = 32 * 1024;
 
-export function enrolmentRoutes(deps: EnrolDeps & Pick<Deps, "log">): Hono<ApiEnv> {
+export function enrolmentRoutes(deps: EnrolDeps & Pick<Deps, "config" | "log">): Hono<ApiEnv> {
   const nonces = createNonces({
     nowMs: () => deps.clock.monotonicMs(),
     newNonce: () => deps.random.bytes(32).toString("base64url"),
   });
-  const perAddress = createRateLimiter(PER_ADDRESS, deps.clock);
+  // Two requests an enrolment. A person enrols a handful of servers; a script a few hundred, from one address.
+  const perAddress = createRateLimiter({ limit: deps.config.limits.enrolmentsPerMinute, windowMs: 60_000 }, deps.clock);
   const routes = new Hono<ApiEnv>();
   routes.onError((error, c) => problemResponse(c, deps.log, error));
 

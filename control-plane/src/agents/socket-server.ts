@@ -3,7 +3,10 @@ import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
 import { AGENT_SOCKET_PATH, CLOSE, LINK_LIMITS, SUBPROTOCOL } from "@dflow/protocol";
 import { type WebSocket, WebSocketServer } from "ws";
+import type { Deps } from "../deps.ts";
 import { limitedAddress } from "../http/client-address.ts";
+import { createConnectionRoom } from "../http/connection-room.ts";
+import { createRateLimiter } from "../http/rate-limit.ts";
 import type { Timers } from "../platform.ts";
 import type { Wire } from "./connection.ts";
 
@@ -17,8 +20,6 @@ const CLOSE_TIMEOUT_MS = 2_000;
 /** What a socket's owner does with what comes in. */
 export interface WireReader {
   readonly authenticated: boolean;
-  /** Where it comes from. */
-  readonly address: string;
   receiveText(text: string): void;
   receiveBinary(bytes: Uint8Array): void;
   wireClosed(): void;
@@ -31,9 +32,14 @@ export interface SocketServer {
   stop(): Promise<void>;
 }
 
+export type SocketServerDeps = Pick<Deps, "clock" | "timers" | "config"> & {
+  /** The client's, behind whatever proxies are trusted. */
+  addressOf(request: IncomingMessage): string;
+};
+
 export function createSocketServer(
-  timers: Timers,
-  onSocket: (wire: Wire, request: IncomingMessage) => WireReader,
+  { clock, timers, config, addressOf }: SocketServerDeps,
+  onSocket: (wire: Wire, request: IncomingMessage, address: string) => WireReader,
 ): SocketServer {
   const sockets = new WebSocketServer({
     noServer: true,
@@ -41,27 +47,21 @@ export function createSocketServer(
     perMessageDeflate: false,
     handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
   });
-  const readers = new Set<WireReader>();
+  /** Those that have not proved anything yet. Over the bound the oldest of whoever holds most goes. */
+  const silent = createConnectionRoom<WireReader>({ perAddress: UNAUTHENTICATED_MAX, inAll: UNAUTHENTICATED_MAX });
+  const perAddress = createRateLimiter({ limit: config.limits.handshakesPerMinute, windowMs: 60_000 }, clock);
   const attached: Server[] = [];
   let stopped = false;
 
-  /** Over the bound the oldest socket of whoever holds most goes. Refusing instead would let one address keep all agents out. */
-  const makeRoom = (): void => {
-    const silent = [...readers].filter((reader) => !reader.authenticated);
-    if (silent.length < UNAUTHENTICATED_MAX) return;
-    const holders = [...Map.groupBy(silent, (reader) => limitedAddress(reader.address)).values()];
-    const [oldest] = holders.sort((a, b) => b.length - a.length)[0] ?? [];
-    if (oldest === undefined) return;
-    readers.delete(oldest);
-    oldest.close(CLOSE.goingAway, "too many handshakes at once");
-  };
-
   const accept = (socket: WebSocket, request: IncomingMessage): void => {
-    makeRoom();
-    const reader = onSocket(wireOf(socket, timers), request);
-    readers.add(reader);
+    const address = addressOf(request);
+    const reader = onSocket(wireOf(socket, timers), request, address);
+    const evicted = silent.enter(reader, limitedAddress(address), false);
+    // One that has proved itself a moment ago only makes room by leaving the list.
+    if (evicted?.authenticated === false) evicted.close(CLOSE.goingAway, "too many handshakes at once");
     boundBeforeAuth(request, reader);
     socket.on("message", (data, isBinary) => {
+      if (reader.authenticated) silent.leave(reader);
       const bytes = asBuffer(data);
       if (isBinary) reader.receiveBinary(bytes);
       else reader.receiveText(bytes.toString("utf8"));
@@ -69,7 +69,7 @@ export function createSocketServer(
     // Frames over the limit, invalid UTF-8 and the like: the library closes with the right code, `close` follows.
     socket.on("error", () => undefined);
     socket.on("close", () => {
-      readers.delete(reader);
+      silent.leave(reader);
       reader.wireClosed();
     });
   };
@@ -91,6 +91,8 @@ export function createSocketServer(
     const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim());
     if (!offered.includes(SUBPROTOCOL)) return "400 Bad Request";
     if (stopped) return "503 Service Unavailable\r\nRetry-After: 5";
+    const retryAfterSeconds = perAddress.refusal(limitedAddress(addressOf(request)));
+    if (retryAfterSeconds !== undefined) return `429 Too Many Requests\r\nRetry-After: ${retryAfterSeconds}`;
     return undefined;
   };
 

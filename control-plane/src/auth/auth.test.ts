@@ -1,6 +1,8 @@
 import type { Me } from "@dflow/protocol";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { cookieOf, PASSWORD, startApi, type TestApi, type World } from "../testing/api.ts";
+import { createAccess } from "./access.ts";
+import { createAuthRoutes } from "./routes.ts";
 
 let api: TestApi;
 let world: World;
@@ -79,6 +81,68 @@ test("guessing one account's password from one address stops after ten attempts,
   expect((await signIn("v@example.test", PASSWORD, "198.51.100.4")).status).toBe(200);
   api.platform.advance(15 * 60_000);
   expect((await signIn("v@example.test", PASSWORD)).status).toBe(200);
+});
+
+describe("guesses at an account", () => {
+  const deviceOf = (answer: Response) =>
+    answer.headers
+      .getSetCookie()
+      .find((line) => line.startsWith("dflow.device="))
+      ?.split(";")[0] ?? "";
+
+  test("from the owner's very address do not shut out the owner's browser", async () => {
+    await api.signedIn(world.workspaceId, "viewer", "v@example.test");
+    const cookie = deviceOf(await signIn("v@example.test", PASSWORD));
+    const guesses = await Promise.all(Array.from({ length: 11 }, () => signIn("v@example.test", "wrong")));
+    expect(guesses.at(-1)?.status).toBe(429);
+    const body = { email: "v@example.test", password: PASSWORD };
+    expect((await api.send("POST", "/api/auth/sign-in/email", { body, headers: { cookie } })).status).toBe(200);
+  });
+
+  test("are not taken for the owner's by another account's mark", async () => {
+    await api.signedIn(world.workspaceId, "viewer", "v@example.test");
+    await api.signedIn(world.workspaceId, "viewer", "w@example.test");
+    const device = deviceOf(await signIn("w@example.test", PASSWORD, "192.0.2.1"));
+    const body = { email: "v@example.test", password: "wrong" };
+    const ask = () => api.send("POST", "/api/auth/sign-in/email", { body, headers: { cookie: device } });
+    const statuses = (await Promise.all(Array.from({ length: 11 }, ask))).map(({ status }) => status);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(1);
+  });
+
+  test("find a browser marked once, not anew with every sign-in", async () => {
+    await api.signedIn(world.workspaceId, "viewer", "v@example.test");
+    const device = deviceOf(await signIn("v@example.test", PASSWORD));
+    expect(device).not.toBe("");
+    const body = { email: "v@example.test", password: PASSWORD };
+    const again = await api.send("POST", "/api/auth/sign-in/email", { body, headers: { cookie: device } });
+    expect(deviceOf(again)).toBe("");
+  });
+});
+
+test("an unknown account takes as long to refuse as a wrong password does", async () => {
+  await api.signedIn(world.workspaceId, "viewer", "v@example.test");
+  const median = async (email: string) => {
+    const times: number[] = [];
+    for (let n = 0; n < 5; n += 1) {
+      const at = performance.now();
+      await signIn(email, "wrong", `203.0.113.${n}`);
+      times.push(performance.now() - at);
+    }
+    return times.sort((a, b) => a - b)[2] ?? 0;
+  };
+  // Without a hash it would be fifty times as fast.
+  expect(await median("nobody@example.test")).toBeGreaterThan((await median("v@example.test")) / 3);
+});
+
+test("a sign-out that ends nothing has nobody's right to a stream looked up again", async () => {
+  const cookie = await api.signedIn(world.workspaceId, "viewer");
+  let looks = 0;
+  const access = { ...createAccess(api.deps), changed: () => void (looks += 1) };
+  const routes = createAuthRoutes({ ...api.deps, access }, api.people);
+  const signOut = (headers: Record<string, string>) => routes.request("/sign-out", { method: "POST", headers });
+  expect([(await signOut({})).status, looks]).toEqual([204, 0]);
+  expect([(await signOut({ cookie: "dflow.session_token=forged" })).status, looks]).toEqual([204, 0]);
+  expect([(await signOut({ cookie })).status, looks]).toEqual([204, 1]);
 });
 
 test("an API key says what it is, and no more than its workspace", async () => {

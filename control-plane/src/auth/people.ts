@@ -4,8 +4,11 @@ import { betterAuth } from "better-auth";
 import { isAPIError } from "better-auth/api";
 import type { Db, Trx } from "../db/database.ts";
 import type { Deps } from "../deps.ts";
+import { limitedAddress } from "../http/client-address.ts";
 import { hashedSessions } from "./hashed-sessions.ts";
+import { deviceCookie, deviceMark, deviceOf } from "./known-device.ts";
 import { createPasswordGuesses } from "./password-guesses.ts";
+import { createPasswordLanes } from "./password-lanes.ts";
 import type { Principal } from "./principal.ts";
 
 export type PeopleDeps = Pick<Deps, "config" | "db" | "random" | "clock" | "sessionSecret">;
@@ -31,8 +34,12 @@ export interface People {
   session(
     headers: Headers,
   ): Promise<{ principal: Extract<Principal, { kind: "user" }>; cookies: string[] } | undefined>;
+  /** For who has shown already that they may set one. */
   hashPassword(password: string): Promise<string>;
-  /** Throws `unauthenticated` when it is not this user's; guesses count as those at sign-in do. */
+  /**
+   * For who has shown already that they may be asked (an invitation's token). Throws `unauthenticated` when it is not
+   * this user's; guesses count as those at sign-in do.
+   */
   checkPassword(user: { id: string; email: string }, password: string, address: string): Promise<void>;
   /** Adds the user and their password in the caller's transaction. Throws `name_taken` for a known address. */
   add(trx: Trx, person: NewPerson): Promise<string>;
@@ -46,26 +53,42 @@ const ADDRESS_HEADER = "x-dflow-client-address";
 export function createPeople(deps: PeopleDeps): People {
   const auth = createBetterAuth(deps);
   const guesses = createPasswordGuesses(deps.clock);
+  const lanes = createPasswordLanes(deps.config.limits.passwordsAtOnce);
+  const secure = deps.config.publicUrl.startsWith("https://");
+
+  const devices = {
+    idOf: (email: string, headers: Headers) => deviceOf(deps.sessionSecret, email, headers.get("cookie")),
+    newCookie(email: string): string {
+      const id = deps.random.bytes(16).toString("base64url");
+      return deviceCookie(deviceMark(deps.sessionSecret, email, id), secure);
+    },
+  };
+
   return {
     async signIn(given, password, { headers, address }) {
       const email = given.toLowerCase();
-      const right = guesses.take(email, address);
+      const device = devices.idOf(email, headers);
       const inner = new Headers({ [ADDRESS_HEADER]: address });
       const agent = headers.get("user-agent");
       if (agent !== null) inner.set("user-agent", agent.slice(0, 300));
-      try {
-        const { response, headers: set } = await auth.api.signInEmail({
-          body: { email, password },
-          headers: inner,
-          returnHeaders: true,
-        });
-        right();
-        const { id, name } = response.user;
-        return { user: { id, email: response.user.email, name }, cookies: set.getSetCookie() };
-      } catch (error) {
-        if (!isAPIError(error) || error.statusCode >= 500) throw error;
-        throw new AppError("unauthenticated", "Email or password is wrong.", { cause: error });
-      }
+      // Counted when its turn has come: what is refused for lack of room was no attempt, and counts are as bounded as turns.
+      return lanes.run({ address: limitedAddress(address), known: device !== undefined }, async () => {
+        const right = guesses.take(email, { address, device });
+        try {
+          const { response, headers: set } = await auth.api.signInEmail({
+            body: { email, password },
+            headers: inner,
+            returnHeaders: true,
+          });
+          right();
+          const { id, name } = response.user;
+          const cookies = [...set.getSetCookie(), ...(device === undefined ? [devices.newCookie(email)] : [])];
+          return { user: { id, email: response.user.email, name }, cookies };
+        } catch (error) {
+          if (!isAPIError(error) || error.statusCode >= 500) throw error;
+          throw new AppError("unauthenticated", "Email or password is wrong.", { cause: error });
+        }
+      });
     },
     async signOut(headers) {
       const { headers: set } = await auth.api.signOut({ headers: cookieOnly(headers), returnHeaders: true });
@@ -93,10 +116,9 @@ export function createPeople(deps: PeopleDeps): People {
     },
     async hashPassword(password) {
       const context = await auth.$context;
-      return context.password.hash(password);
+      return lanes.run({ address: "", known: true }, () => context.password.hash(password));
     },
     async checkPassword({ id, email }, password, address) {
-      const right = guesses.take(email, address);
       const account = await deps.db
         .selectFrom("account")
         .select("password")
@@ -104,11 +126,14 @@ export function createPeople(deps: PeopleDeps): People {
         .where("providerId", "=", "credential")
         .executeTakeFirst();
       const context = await auth.$context;
-      const fits = account?.password != null && (await context.password.verify({ hash: account.password, password }));
-      if (!fits) {
-        throw new AppError("unauthenticated", "There is an account with this address; its password is another one.");
-      }
-      right();
+      await lanes.run({ address: limitedAddress(address), known: true }, async () => {
+        const right = guesses.take(email, { address, device: undefined });
+        const fits = account?.password != null && (await context.password.verify({ hash: account.password, password }));
+        if (!fits) {
+          throw new AppError("unauthenticated", "There is an account with this address; its password is another one.");
+        }
+        right();
+      });
     },
     async add(trx, person) {
       const email = person.email.toLowerCase();

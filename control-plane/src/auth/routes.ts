@@ -18,14 +18,12 @@ const user = z.object({ id: z.string(), email: z.string(), name: z.string() });
 const signedIn = z.object({ user }).meta({ id: "SignedIn" });
 const session = z.object({ user, expiresAt: z.string() }).nullable();
 
-/** Attempts of one address, whatever the account. How often one account's password is guessed is people.ts's to count. */
-const PER_ADDRESS = { limit: 60, windowMs: 60_000 };
-
-export type AuthDeps = Pick<Deps, "db" | "clock" | "random"> & { access: Access };
+export type AuthDeps = Pick<Deps, "config" | "db" | "clock" | "random"> & { access: Access };
 
 export function createAuthRoutes(deps: AuthDeps, people: People): ApiRouter {
   const router = createRouter();
-  const perAddress = createRateLimiter(PER_ADDRESS, deps.clock);
+  // Attempts of one address, whatever the account. How often one account's password is guessed is people.ts's to count.
+  const perAddress = createRateLimiter({ limit: deps.config.limits.signInsPerMinute, windowMs: 60_000 }, deps.clock);
 
   const audit = (entry: AuditEntry) => deps.db.transaction().execute((trx) => writeAudit(trx, deps, entry));
 
@@ -65,8 +63,9 @@ export function createAuthRoutes(deps: AuthDeps, people: People): ApiRouter {
     async (c) => {
       const ended = await people.session(c.req.raw.headers);
       setCookies(c, await people.signOut(c.req.raw.headers));
-      deps.access.changed();
+      // Only a session that was there can have been somebody's right to a stream: anyone may call this.
       if (ended !== undefined) {
+        deps.access.changed();
         const { id } = ended.principal;
         const actor = actorOf(ended.principal, c.var.clientAddress);
         await audit({ workspaceId: null, actor, action: "session.sign_out", target: { kind: "user", id } });

@@ -6,12 +6,13 @@ import type { People } from "../auth/people.ts";
 import type { Principal } from "../auth/principal.ts";
 import type { Deps } from "../deps.ts";
 import type { ApiEnv } from "./context.ts";
-import { isOwnOrigin, isSafeMethod } from "./origin.ts";
+import { credentialOf, type KnownCallers } from "./known-callers.ts";
+import { isForeignFetch, isOwnOrigin, isSafeMethod } from "./origin.ts";
 import { isPublicRoute } from "./public-routes.ts";
 
 type AuthenticateDeps = Pick<Deps, "config" | "db" | "clock">;
 
-export function authenticate(deps: AuthenticateDeps, people: People) {
+export function authenticate(deps: AuthenticateDeps, people: People, known: KnownCallers) {
   return createMiddleware<ApiEnv>(async (c, next) => {
     const { method, path, raw } = c.req;
     const isPublic = isPublicRoute(method, path);
@@ -21,6 +22,8 @@ export function authenticate(deps: AuthenticateDeps, people: People) {
     if (!isPublic) {
       const found = await principalOf(deps, people, raw.headers, authorization);
       c.set("principal", found.principal);
+      const credential = credentialOf(authorization, raw.headers.get("cookie"));
+      if (credential !== undefined) known.vouch(credential);
       for (const cookie of found.cookies) c.header("Set-Cookie", cookie, { append: true });
     }
     await next();
@@ -47,10 +50,15 @@ async function principalOf(
 function checkOrigin(deps: AuthenticateDeps, method: string, headers: Headers, { needed }: { needed: boolean }): void {
   if (isSafeMethod(method)) return;
   const origin = headers.get("origin");
+  if (origin === null && isForeignFetch(headers.get("sec-fetch-site"))) throw badOrigin(deps, "no origin named");
   // Without a cookie there is nothing to misuse: the request fails as unauthenticated, which says more.
   if (origin === null && (!needed || !headers.has("cookie"))) return;
   if (origin !== null && isOwnOrigin(deps.config, origin, headers.get("host") ?? undefined)) return;
-  throw new AppError("bad_origin", `This change was asked for by another site (${origin ?? "no origin named"}).`, {
-    hint: `Use ${deps.config.publicUrl}, or send an API key.`,
+  throw badOrigin(deps, origin ?? "no origin named");
+}
+
+function badOrigin({ config }: AuthenticateDeps, origin: string): AppError {
+  return new AppError("bad_origin", `This change was asked for by another site (${origin}).`, {
+    hint: `Use ${config.publicUrl}, or send an API key.`,
   });
 }

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { startApi, type TestApi, type World } from "../testing/api.ts";
+import { apiDocument } from "./openapi.ts";
 
 let api: TestApi;
 let world: World;
@@ -88,6 +89,33 @@ describe("origins", () => {
     expect(response.status).toBe(403);
   });
 
+  test("a change that a browser says comes from elsewhere is refused, also where nobody needs a session", async () => {
+    const body = { email: "admin@example.test", password: "x" };
+    const signIn = async (site: string) =>
+      (await api.ask("POST", "/api/auth/sign-in/email", { body, headers: { "sec-fetch-site": site } })).status;
+    expect([await signIn("cross-site"), await signIn("same-site")]).toEqual([403, 403]);
+    expect([await signIn("same-origin"), await signIn("none")]).toEqual([401, 401]);
+    const cookieOnly = async (site: string) => {
+      const headers = { cookie, "content-type": "application/json", "sec-fetch-site": site };
+      return (await api.app.hono.request(applications(), { method: "POST", headers, body: '{"name":"x"}' })).status;
+    };
+    // A browser that says where it comes from names the origin of a change too.
+    expect([await cookieOnly("same-origin"), await cookieOnly("cross-site")]).toEqual([403, 403]);
+  });
+
+  test("every change by cookie, whatever it is, needs our own origin", async () => {
+    const changes = Object.entries(apiDocument(api.app.hono).paths ?? {}).flatMap(([path, item]) =>
+      ["post", "put", "patch", "delete"].filter((method) => method in (item ?? {})).map((method) => [method, path]),
+    );
+    expect(changes.length).toBeGreaterThan(20);
+    for (const [method = "", path = ""] of changes) {
+      const asked = path.replaceAll(/\{\w+\}/g, world.workspaceId);
+      const headers = { origin: "https://evil.example" };
+      const { status, body } = await api.ask(method.toUpperCase(), asked, { as: cookie, body: {}, headers });
+      expect([method, path, status, body.code]).toEqual([method, path, 403, "bad_origin"]);
+    }
+  });
+
   test("on loopback, the address that the browser sees us under is our own", async () => {
     expect((await create({ origin: "http://localhost:8080", host: "localhost:8080" })).status).toBe(201);
     expect((await create({ origin: "http://localhost:8080", host: "127.0.0.1:3100" })).status).toBe(403);
@@ -172,12 +200,25 @@ test("every answer carries a request id and the security headers, errors too", a
     expect(headers.get("x-request-id")).toMatch(/^[0-9a-f-]{36}$/);
     expect(headers.get("content-security-policy")).toContain("default-src 'self'; script-src 'self'; ");
     expect(headers.get("content-security-policy")).toContain("frame-ancestors 'none'");
+    expect(headers.get("content-security-policy")).not.toMatch(/script-src[^;]*'unsafe/);
     expect(headers.get("x-content-type-options")).toBe("nosniff");
+    expect(headers.get("referrer-policy")).toBe("same-origin");
+    // Over http it would be believed by nobody, and would shut out who tries dFlow on their own machine.
+    expect(headers.get("strict-transport-security")).toBe(null);
   }
   const given = await api.ask("GET", "/api/v1/me", { headers: { "x-request-id": "my-request-1" } });
   expect(given.body.requestId).toBe("my-request-1");
   const strange = await api.ask("GET", "/api/v1/me", { headers: { "x-request-id": "a b<script>" } });
   expect(strange.body.requestId).not.toContain("script");
+});
+
+test("behind https browsers are told to stay there", async () => {
+  const behind = await startApi({ publicUrl: "https://db.example.org" });
+  for (const path of ["/api/v1/me", "/healthz", "/nothing"]) {
+    const { headers } = await behind.send("GET", path);
+    expect(headers.get("strict-transport-security")).toBe("max-age=31536000");
+  }
+  await behind.close();
 });
 
 test("healthz answers, and readyz says whether the database does", async () => {

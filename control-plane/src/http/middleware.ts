@@ -3,37 +3,30 @@ import { AppError } from "@dflow/protocol";
 import { bodyLimit } from "hono/body-limit";
 import { createMiddleware } from "hono/factory";
 import type { Deps } from "../deps.ts";
-import { clientAddress, limitedAddress } from "./client-address.ts";
+import type { AddressReader } from "./client-address.ts";
 import type { ApiEnv } from "./context.ts";
-import { createRateLimiter } from "./rate-limit.ts";
+import { credentialOf, type KnownCallers } from "./known-callers.ts";
+import { createRateLimiter, tooMany } from "./rate-limit.ts";
+import { securityHeadersOf } from "./security-headers.ts";
 
 const BODY_LIMIT_BYTES = 256 * 1024;
-const PER_ADDRESS = { limit: 3_000, windowMs: 60_000 };
 const PER_PRINCIPAL = { limit: 1_200, windowMs: 60_000 };
 
 /** A request id from outside is kept when it is one that we could have given. */
 const REQUEST_ID = /^[A-Za-z0-9-]{8,64}$/;
 
-const CONTENT_SECURITY_POLICY = [
-  "default-src 'self'",
-  "script-src 'self'",
-  "style-src 'self' 'unsafe-inline'",
-  "img-src 'self' data:",
-  "connect-src 'self'",
-  "worker-src 'self'",
-  "object-src 'none'",
-  "base-uri 'none'",
-  "form-action 'self'",
-  "frame-ancestors 'none'",
-].join("; ");
-
-export function identifyRequest({ config, random, clock, log }: Pick<Deps, "config" | "random" | "clock" | "log">) {
+export function identifyRequest({
+  addresses,
+  random,
+  clock,
+  log,
+}: Pick<Deps, "random" | "clock" | "log"> & { addresses: AddressReader }) {
   return createMiddleware<ApiEnv>(async (c, next) => {
     const given = c.req.header("X-Request-Id");
     const requestId = given !== undefined && REQUEST_ID.test(given) ? given : random.id();
     const remote = c.env?.incoming?.socket.remoteAddress;
     c.set("requestId", requestId);
-    c.set("clientAddress", clientAddress(remote, c.req.header("X-Forwarded-For"), config.trustedProxies));
+    c.set("clientAddress", addresses.read(remote, c.req.header("X-Forwarded-For")));
     c.header("X-Request-Id", requestId);
     const startedAt = clock.monotonicMs();
     await next();
@@ -54,22 +47,11 @@ export function identifyRequest({ config, random, clock, log }: Pick<Deps, "conf
   });
 }
 
-export const securityHeaders = createMiddleware<ApiEnv>(async (c, next) => {
-  await next();
-  const { headers } = c.res;
-  headers.set("Content-Security-Policy", CONTENT_SECURITY_POLICY);
-  headers.set("X-Content-Type-Options", "nosniff");
-  headers.set("X-Frame-Options", "DENY");
-  headers.set("Referrer-Policy", "same-origin");
-  headers.set("Cross-Origin-Opener-Policy", "same-origin");
-});
-
-/** Over https browsers are told to stay there. */
-export function strictTransport({ config }: Pick<Deps, "config">) {
-  const secure = config.publicUrl.startsWith("https://");
+export function securityHeaders({ config }: Pick<Deps, "config">) {
+  const lines = Object.entries(securityHeadersOf(config));
   return createMiddleware<ApiEnv>(async (c, next) => {
     await next();
-    if (secure) c.res.headers.set("Strict-Transport-Security", "max-age=31536000");
+    for (const [name, value] of lines) c.res.headers.set(name, value);
   });
 }
 
@@ -82,19 +64,17 @@ export const limitBody = bodyLimit({
   },
 });
 
-export function limitRatePerAddress({ clock }: Pick<Deps, "clock">) {
-  const limiter = createRateLimiter(PER_ADDRESS, clock);
-  return createMiddleware<ApiEnv>(async (c, next) => {
-    limiter.take(limitedAddress(c.var.clientAddress));
-    await next();
-  });
-}
-
-export function limitRatePerPrincipal({ clock }: Pick<Deps, "clock">) {
+/** How much one address may ask for is front-door.ts's to say. Who asks for more than this waits with strangers. */
+export function limitRatePerPrincipal({ clock, known }: Pick<Deps, "clock"> & { known: KnownCallers }) {
   const limiter = createRateLimiter(PER_PRINCIPAL, clock);
   return createMiddleware<ApiEnv>(async (c, next) => {
     const principal = c.var.principal as ApiEnv["Variables"]["principal"] | undefined;
-    if (principal !== undefined) limiter.take(principal.id);
+    const retryAfterSeconds = principal === undefined ? undefined : limiter.refusal(principal.id);
+    if (retryAfterSeconds !== undefined) {
+      const credential = credentialOf(c.req.header("Authorization"), c.req.header("Cookie"));
+      if (credential !== undefined) known.forget(credential);
+      throw tooMany("Too many requests.", retryAfterSeconds);
+    }
     await next();
   });
 }

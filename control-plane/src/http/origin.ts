@@ -22,3 +22,8 @@ export function isOwnOrigin(
   const url = new URL(origin);
   return url.protocol === "http:" && url.host === host && isLoopbackHost(url.hostname);
 }
+
+/** What a browser says of a request by itself, out of a page's reach. Programs say nothing. */
+export function isForeignFetch(secFetchSite: string | null): boolean {
+  return secFetchSite !== null && secFetchSite !== "same-origin" && secFetchSite !== "none";
+}

@@ -1,4 +1,4 @@
-/** Counts events per key in fixed windows, in bounded memory. */
+/** Counts events per key in fixed windows, in bounded memory that is given back when the windows have ended. */
 import { AppError } from "@dflow/protocol";
 import type { Clock } from "../platform.ts";
 
@@ -10,53 +10,72 @@ export interface RateLimit {
 export interface RateLimiter {
   /** Counts one event. Throws `rate_limited` when it is one too many. */
   take(key: string): void;
-  /** Throws when the next event would be one too many, and counts nothing. */
-  check(key: string): void;
+  /** Counts one event. When it is one too many: the seconds to wait, for who answers without throwing. */
+  refusal(key: string): number | undefined;
+  /** Whether the next event would be one too many. Counts nothing. */
+  isSpent(key: string): boolean;
   /** Forgets what was counted for a key. */
   clear(key: string): void;
+  /** Keys that are held in memory. */
+  size(): number;
 }
 
 /** More keys than this at once are a flood of addresses: the oldest windows are forgotten first. */
 const MAX_KEYS = 20_000;
 
-export function createRateLimiter({ limit, windowMs }: RateLimit, clock: Pick<Clock, "monotonicMs">): RateLimiter {
-  const windows = new Map<string, { startedAt: number; count: number }>();
+interface Window {
+  startedAt: number;
+  count: number;
+}
 
-  const windowOf = (key: string) => {
-    const now = clock.monotonicMs();
+export function createRateLimiter({ limit, windowMs }: RateLimit, clock: Pick<Clock, "monotonicMs">): RateLimiter {
+  // Insertion order is age order, as every window lasts equally long: the oldest is always first.
+  const windows = new Map<string, Window>();
+
+  const forgetEnded = (now: number): void => {
+    for (const [key, { startedAt }] of windows) {
+      if (now - startedAt < windowMs && windows.size <= MAX_KEYS) break;
+      windows.delete(key);
+    }
+  };
+  const windowOf = (key: string, now: number): Window => {
     const known = windows.get(key);
     if (known !== undefined && now - known.startedAt < windowMs) return known;
     const fresh = { startedAt: now, count: 0 };
     // Deleted first so that a renewed window moves to the end of the map's order.
     windows.delete(key);
     windows.set(key, fresh);
-    if (windows.size > MAX_KEYS) {
-      const oldest = windows.keys().next();
-      if (oldest.done !== true) windows.delete(oldest.value);
-    }
+    forgetEnded(now);
     return fresh;
   };
-  const refuse = (startedAt: number): never => {
-    const retryAfterSeconds = Math.max(1, Math.ceil((startedAt + windowMs - clock.monotonicMs()) / 1000));
-    throw new AppError("rate_limited", "Too many requests.", {
-      hint: `Try again in ${retryAfterSeconds} s.`,
-      details: { retryAfterSeconds },
-    });
+  const refusal = (key: string): number | undefined => {
+    const now = clock.monotonicMs();
+    const window = windowOf(key, now);
+    if (window.count >= limit) return Math.max(1, Math.ceil((window.startedAt + windowMs - now) / 1000));
+    window.count += 1;
+    return undefined;
   };
 
   return {
+    refusal,
     take(key) {
-      const window = windowOf(key);
-      if (window.count >= limit) refuse(window.startedAt);
-      window.count += 1;
+      const retryAfterSeconds = refusal(key);
+      if (retryAfterSeconds !== undefined) throw tooMany("Too many requests.", retryAfterSeconds);
     },
-    check(key) {
+    isSpent(key) {
       const window = windows.get(key);
-      if (window === undefined || clock.monotonicMs() - window.startedAt >= windowMs) return;
-      if (window.count >= limit) refuse(window.startedAt);
+      return window !== undefined && clock.monotonicMs() - window.startedAt < windowMs && window.count >= limit;
     },
     clear(key) {
       windows.delete(key);
     },
+    size: () => windows.size,
   };
+}
+
+export function tooMany(message: string, retryAfterSeconds: number): AppError {
+  return new AppError("rate_limited", message, {
+    hint: `Try again in ${retryAfterSeconds} s.`,
+    details: { retryAfterSeconds },
+  });
 }

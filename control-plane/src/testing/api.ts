@@ -1,5 +1,6 @@
 /** The whole HTTP side on a real SQLite in a temporary folder, asked without a port. */
 import { mkdtempSync, rmSync } from "node:fs";
+import type { IncomingMessage } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Operation, Problem, Role, Service } from "@dflow/protocol";
@@ -92,20 +93,19 @@ export async function startApi(raw: unknown = {}, source: Partial<ConfigSource> 
 
   const send: TestApi["send"] = async (method, path, { as, body, headers = {}, address = "127.0.0.1" } = {}) => {
     const isKey = as?.startsWith("dfk_") === true;
-    return app.hono.request(
-      path,
-      {
-        method,
-        headers: {
-          host: new URL(origin).host,
-          ...(as === undefined ? {} : isKey ? { authorization: `Bearer ${as}` } : { cookie: as, origin }),
-          ...(body === undefined ? {} : { "content-type": "application/json" }),
-          ...headers,
-        },
-        ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
-      },
-      { incoming: { socket: { remoteAddress: address } } },
-    );
+    const sent: Record<string, string> = {
+      host: new URL(origin).host,
+      ...(as === undefined ? {} : isKey ? { authorization: `Bearer ${as}` } : { cookie: as, origin }),
+      ...(body === undefined ? {} : { "content-type": "application/json" }),
+      ...headers,
+    };
+    const request = new Request(new URL(path, "http://localhost"), {
+      method,
+      headers: sent,
+      ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
+    });
+    const incoming = { socket: { remoteAddress: address }, headers: sent } as unknown as IncomingMessage;
+    return app.fetch(request, { incoming });
   };
   const ask: TestApi["ask"] = async <T>(method: string, path: string, options?: Ask) => {
     const response = await send(method, path, options);
@@ -203,10 +203,11 @@ export async function startApi(raw: unknown = {}, source: Partial<ConfigSource> 
   };
 }
 
-/** The Cookie line that a browser would send after this answer. */
+/** The Cookie line that a browser would send after this answer, to everything but the sign-in itself. */
 export function cookieOf(response: Response): string {
   return response.headers
     .getSetCookie()
+    .filter((line) => !line.includes("Path=/api/auth/sign-in"))
     .map((line) => line.split(";")[0])
     .join("; ");
 }

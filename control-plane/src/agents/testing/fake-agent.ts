@@ -139,8 +139,15 @@ export interface FakeIdentity {
   key: FakeKey;
 }
 
-export function openSocket(url: string, protocol: string = SUBPROTOCOL): Promise<FakeSocket> {
-  const ws = new WebSocket(url, [protocol], { perMessageDeflate: false });
+export interface SocketOptions {
+  protocol?: string;
+  /** The address that it dials from. */
+  localAddress?: string;
+}
+
+export function openSocket(url: string, options: SocketOptions = {}): Promise<FakeSocket> {
+  const { protocol = SUBPROTOCOL, ...dial } = options;
+  const ws = new WebSocket(url, [protocol], { perMessageDeflate: false, ...dial });
   const frames: ToAgent[] = [];
   const takers: (() => void)[] = [];
   let seq = 0;

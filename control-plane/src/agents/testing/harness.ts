@@ -8,6 +8,7 @@ import { type Event, LINK_LIMITS, type OperationKind } from "@dflow/protocol";
 import { getRequestListener } from "@hono/node-server";
 import { Hono } from "hono";
 import { pino } from "pino";
+import { type Limits, parseConfig } from "../../config.ts";
 import { createDatabase } from "../../db/database.ts";
 import { migrate } from "../../db/migrate.ts";
 import type { Deps } from "../../deps.ts";
@@ -26,6 +27,7 @@ export interface HarnessOptions {
   linkDeadlineMs?: number;
   platform?: Platform;
   publicUrl?: string;
+  limits?: Partial<Limits>;
 }
 
 export type Harness = Awaited<ReturnType<typeof startHarness>>;
@@ -46,18 +48,16 @@ export async function startHarness(options: HarnessOptions = {}) {
     seals: createSeals(keys.sealing),
     signer: await createSigner(keys),
     sessionSecret: keys.sessionSecret,
-    config: {
-      dataDir: folder,
-      listen: { host: "127.0.0.1", port: 3100 },
-      publicUrl: options.publicUrl ?? "https://dflow.example",
-      imageMap: {},
-      trustedProxies: [],
-      logLevel: "silent",
-      webDir: undefined,
-      releaseDir: undefined,
-      heartbeatMs: options.heartbeatMs ?? 10_000,
-      linkDeadlineMs: options.linkDeadlineMs ?? 30_000,
-    },
+    config: parseConfig(
+      {
+        publicUrl: options.publicUrl ?? "https://dflow.example",
+        logLevel: "silent",
+        limits: options.limits ?? {},
+        heartbeatMs: options.heartbeatMs ?? 10_000,
+        linkDeadlineMs: options.linkDeadlineMs ?? 30_000,
+      },
+      { dataDir: folder },
+    ),
   };
   const workspaceId = random.id();
   await db.insertInto("workspace").values({ id: workspaceId, name: "Test", created_at: clock.now() }).execute();
