@@ -24,18 +24,29 @@ export function createNonces(
   deps: { nowMs(): number; newNonce(): string },
   limits: NonceLimits = NONCE_LIMITS,
 ): Nonces {
-  // Insertion order is age order, as every nonce lives equally long: the oldest is always first.
+  // Insertion order is age order, as every nonce lives equally long: the oldest is always first, in all and of a token.
   const issued = new Map<string, Issued>();
+  const ofTokens = new Map<string, Set<string>>();
 
+  const drop = (nonce: string): void => {
+    const entry = issued.get(nonce);
+    if (entry === undefined) return;
+    issued.delete(nonce);
+    const ofToken = ofTokens.get(entry.tokenId);
+    ofToken?.delete(nonce);
+    if (ofToken?.size === 0) ofTokens.delete(entry.tokenId);
+  };
   /** Over a bound the oldest goes. Refusing instead would let anyone who knows a token's id keep its owner out. */
   const makeRoom = (tokenId: string): void => {
     const now = deps.nowMs();
     for (const [nonce, entry] of issued) {
       if (entry.expiresAt > now && issued.size < limits.inAll) break;
-      issued.delete(nonce);
+      drop(nonce);
     }
-    const ofToken = [...issued].filter(([, entry]) => entry.tokenId === tokenId);
-    for (const [nonce] of ofToken.slice(0, Math.max(0, ofToken.length - limits.perToken + 1))) issued.delete(nonce);
+    for (const nonce of ofTokens.get(tokenId) ?? []) {
+      if ((ofTokens.get(tokenId)?.size ?? 0) < limits.perToken) break;
+      drop(nonce);
+    }
   };
 
   return {
@@ -43,12 +54,14 @@ export function createNonces(
       makeRoom(tokenId);
       const nonce = deps.newNonce();
       issued.set(nonce, { tokenId, expiresAt: deps.nowMs() + limits.lifeMs });
+      const ofToken = ofTokens.get(tokenId) ?? new Set();
+      ofTokens.set(tokenId, ofToken.add(nonce));
       return nonce;
     },
     take(tokenId, nonce) {
       const entry = issued.get(nonce);
       if (entry === undefined || entry.tokenId !== tokenId) return false;
-      issued.delete(nonce);
+      drop(nonce);
       return entry.expiresAt > deps.nowMs();
     },
   };
