@@ -20,8 +20,8 @@ const limitsSchema = z.strictObject({
   enrolmentsPerMinute: z.number().int().min(2).default(120),
   handshakesPerMinute: z.number().int().min(1).default(600),
   connectionsPerAddress: z.number().int().min(8).default(512),
-  /** Of all addresses together, agents' websockets not counted. */
-  connections: z.number().int().min(16).default(4_000),
+  /** Of all addresses together, agents' websockets not counted. Ten KiB each that the process keeps for the next. */
+  connections: z.number().int().min(16).default(2_000),
   /**
    * Passwords of strangers that are hashed side by side, at 32 MiB and a core each. One core is left for everything else,
    * and of Node's four threads one for whoever is known and one for signatures.
