@@ -137,7 +137,7 @@ test("an unknown account takes as long to refuse as a wrong password does", asyn
 test("a sign-out that ends nothing has nobody's right to a stream looked up again", async () => {
   const cookie = await api.signedIn(world.workspaceId, "viewer");
   let looks = 0;
-  const access = { ...createAccess(api.deps), changed: () => void (looks += 1) };
+  const access = { ...createAccess(api.deps), changed: () => void looks++ };
   const routes = createAuthRoutes({ ...api.deps, access }, api.people);
   const signOut = (headers: Record<string, string>) => routes.request("/sign-out", { method: "POST", headers });
   expect([(await signOut({})).status, looks]).toEqual([204, 0]);
