@@ -32,7 +32,10 @@ export interface Hold {
 export type Siege = Flood | Hold;
 
 export interface Tally {
-  /** By status line's number, `cut` for a connection that ended without an answer, `refused` for one that never stood. */
+  /**
+   * By status line's number; `cut` for a connection that ended without an answer, `refused` for one that never stood,
+   * `held` for those that were open to the end.
+   */
   answers: Record<string, number>;
   /** The most that were open at one moment. */
   mostOpen: number;
@@ -55,21 +58,20 @@ async function flood({ port, addresses, requests, concurrency, shots }: Flood): 
     const body = shot.body.replaceAll("#", String(sent));
     return `POST ${shot.path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
   };
-  /** One connection after the other, each with as many requests as it is answered. */
+  /** One connection after the other, each for as many requests as it lasts. */
   const shooter = async (): Promise<void> => {
     for (let text = next(); text !== undefined; text = next()) {
       const socket = connect({ port, host: "127.0.0.1", localAddress: String(addresses[sent % addresses.length]) });
-      text = await shoot(socket, text, next);
+      await shoot(socket, text, next);
       socket.destroy();
-      if (text === undefined) return;
     }
   };
   await Promise.all(Array.from({ length: concurrency }, shooter));
   return concurrency;
 }
 
-/** Resolves with nothing when the requests are spent, else with the text that is counted already: go on. */
-function shoot(socket: Socket, first: string, next: () => string | undefined): Promise<string | undefined> {
+/** Resolves when the connection has ended, or the requests are spent. */
+function shoot(socket: Socket, first: string, next: () => string | undefined): Promise<void> {
   return new Promise((done) => {
     let received = "";
     let answered = true;
@@ -87,15 +89,15 @@ function shoot(socket: Socket, first: string, next: () => string | undefined): P
       received = received.slice(end + 4 + length);
       answered = true;
       count(head.slice(9, 12));
-      if (/\r\nconnection: close/.test(head)) return done("");
+      if (/\r\nconnection: close/.test(head)) return done();
       const text = next();
-      if (text === undefined) done(undefined);
+      if (text === undefined) done();
       else send(text);
     });
     socket.on("error", () => undefined);
     socket.on("close", () => {
       if (!answered) count("cut");
-      done("");
+      done();
     });
     send(first);
   });
@@ -105,6 +107,7 @@ function shoot(socket: Socket, first: string, next: () => string | undefined): P
 function hold({ port, addresses, connections, opensPerSecond, opening, trickle }: Hold): Promise<number> {
   return new Promise((done) => {
     const open = new Set<Socket>();
+    const standing = new Set<Socket>();
     let opened = 0;
     let mostOpen = 0;
     const openOne = (): void => {
@@ -115,6 +118,7 @@ function hold({ port, addresses, connections, opensPerSecond, opening, trickle }
       let first = "";
       socket.on("connect", () => {
         stood = true;
+        standing.add(socket);
         mostOpen = Math.max(mostOpen, open.size);
         if (opening !== "") socket.write(opening);
       });
@@ -124,6 +128,7 @@ function hold({ port, addresses, connections, opensPerSecond, opening, trickle }
       socket.on("error", () => undefined);
       socket.on("close", () => {
         open.delete(socket);
+        standing.delete(socket);
         count(!stood ? "refused" : first.startsWith("HTTP/1.1 ") ? first.slice(9, 12) : "cut");
       });
     };
@@ -134,13 +139,12 @@ function hold({ port, addresses, connections, opensPerSecond, opening, trickle }
       for (let n = 0; n < room; n += 1) openOne();
       if (trickle === "" || ticks % (1000 / TICK_MS) !== 0) return;
       const second = ticks / (1000 / TICK_MS);
-      for (const socket of open) if (socket.writable) socket.write(trickle.charAt(second % trickle.length));
+      for (const socket of standing) if (socket.writable) socket.write(trickle.charAt(second % trickle.length));
     }, TICK_MS);
     process.stdin.resume().once("end", () => {
       clearInterval(ticking);
+      answers.held = standing.size;
       for (const socket of open) socket.removeAllListeners("close").destroy();
-      count("held");
-      answers.held = open.size;
       done(mostOpen);
     });
   });

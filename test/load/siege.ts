@@ -1,6 +1,5 @@
-/** Starts a hostile client as a process, and reads what the attacked process holds. */
+/** Starts a hostile client as a process. */
 import { spawn } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Siege, Tally } from "./attacker.ts";
 
@@ -34,16 +33,6 @@ export function besiege(siege: Siege): RunningSiege {
     });
   });
   return { ended, lift: () => child.stdin.end() };
-}
-
-/** MiB of memory that the process holds. */
-export function rssMiB(pid: number): number {
-  const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
-  return Math.round(Number(kib) / 1024);
-}
-
-export function openFiles(pid: number): number {
-  return readdirSync(`/proc/${pid}/fd`).length;
 }
 
 export function quantile(values: readonly number[], q: number): number {
