@@ -1,6 +1,7 @@
 /** Bad input at every door of the running product: its clear error, and nothing changed behind it. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join, resolve } from "node:path";
 import { CLOSE, formatEnrolmentToken, type Problem, parseEnrolmentToken } from "@dflow/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -82,6 +83,71 @@ describe("bad input", () => {
     const answer = await raw(JSON.stringify({ name: "x".repeat(10 * 1024 * 1024) }));
     expect(answer).toMatchObject({ status: 413, body: { code: "body_too_large" } });
     expect(await services()).toEqual(["taken"]);
+  });
+
+  /** The status line that a request gets, told by a connection of its own, and whether that connection ended. */
+  function rawRequest(text: string, body = ""): Promise<{ status: string; ended: boolean }> {
+    return new Promise((done) => {
+      const socket = connect(Number(new URL(product.url).port), "127.0.0.1");
+      let received = "";
+      const finish = (ended: boolean) => {
+        socket.destroy();
+        done({ status: received.split("\r\n")[0]?.slice(9, 12) ?? "", ended });
+      };
+      socket.on("error", () => finish(true));
+      socket.on("close", () => finish(true));
+      socket.on("data", (data) => {
+        received += data.toString("latin1");
+        setTimeout(() => finish(false), 500);
+      });
+      socket.write(text);
+      if (body !== "") socket.write(body);
+    });
+  }
+
+  it("refuses a head of more than 16 KiB, and an enrolment of more than 32 KiB", async () => {
+    const large = await rawRequest(`GET / HTTP/1.1\r\nHost: x\r\nCookie: ${"a".repeat(20_000)}\r\n\r\n`);
+    expect(large).toEqual({ status: "431", ended: true });
+    for (const path of ["/agent/v1/nonce", "/agent/v1/enrol"]) {
+      const body = JSON.stringify({ jws: "a".repeat(40_000), tokenId: "x" });
+      const response = await fetch(`${product.url}${path}`, { method: "POST", body });
+      expect([path, response.status]).toEqual([path, 413]);
+    }
+  });
+
+  it("keeps nothing of a body that no door asked for", async () => {
+    const rss = () => /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${product.controlPlane.pid}/status`, "utf8"))?.[1];
+    const before = Number(rss());
+    const body = "x".repeat(64 * 1024 * 1024);
+    for (const path of ["/healthz", "/nothing", "/api/v1/openapi.json"]) {
+      await fetch(`${product.url}${path}`, { method: "POST", body }).catch((error: unknown) => error);
+    }
+    expect((Number(rss()) - before) / 1024).toBeLessThan(100);
+    expect((await fetch(`${product.url}/healthz`)).status).toBe(200);
+  });
+
+  it("believes no address that a stranger writes into a header: the limit is the peer's", async () => {
+    const statuses: number[] = [];
+    for (let n = 0; n < 65; n += 1) {
+      const response = await fetch(`${product.url}/api/auth/sign-in/email`, {
+        method: "POST",
+        headers: { "content-type": "application/json", "x-forwarded-for": `198.51.100.${n}` },
+        body: JSON.stringify({ email: "nobody@example.test", password: "x" }),
+      });
+      statuses.push(response.status);
+    }
+    expect(statuses.filter((status) => status === 401)).toHaveLength(10);
+    expect(new Set(statuses)).toEqual(new Set([401, 429]));
+  });
+
+  it("serves the dashboard without a script of its own in the page, under headers that forbid one", async () => {
+    const page = await fetch(product.url);
+    const html = await page.text();
+    expect(html).toContain("<script");
+    expect(html.match(/<script(?![^>]*\bsrc=)[^>]*>/g)).toBe(null);
+    expect(html).not.toMatch(/\son\w+=/);
+    expect(page.headers.get("content-security-policy")).toMatch(/script-src 'self';.*frame-ancestors 'none'/);
+    expect(page.headers.get("x-content-type-options")).toBe("nosniff");
   });
 
   function enrol(token: string): { code: number | null; output: string } {
