@@ -132,6 +132,9 @@ async function stop(name: ProcessName): Promise<boolean> {
   return true;
 }
 
+/** What runs between two requests stops this process; a connection that is kept may be closed by then. */
+const UNKEPT = { connection: "close" };
+
 // The API, as any program would use it.
 
 function api(url: string, login: Login) {
@@ -140,8 +143,7 @@ function api(url: string, login: Login) {
       method,
       headers: {
         authorization: `Bearer ${login.apiKey}`,
-        // What runs between two requests stops this process; a connection that is kept may be closed by then.
-        connection: "close",
+        ...UNKEPT,
         ...(body && { "content-type": "application/json" }),
       },
       ...(body && { body: JSON.stringify(body) }),
@@ -188,7 +190,9 @@ async function ensureControlPlane(port: number): Promise<{ url: string; login: L
     if (runningPid("control-plane") === undefined) {
       throw new QuickstartError(`The control plane ended at once; its log: ${join(paths.logs, "control-plane.log")}`);
     }
-    const response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(2_000) }).catch(() => undefined);
+    const response = await fetch(`${url}/readyz`, { headers: UNKEPT, signal: AbortSignal.timeout(2_000) }).catch(
+      () => undefined,
+    );
     return response?.ok ? true : undefined;
   });
   return { url, login };
