@@ -7,6 +7,7 @@ import { join, resolve } from "node:path";
 import type { ImageMap, Operation, Problem, Service } from "@dflow/protocol";
 import { AGENT_NODE_FLAGS } from "../../scripts/agent-flags.ts";
 import { tryDocker as runDocker } from "./docker-engine.ts";
+import type { OwnEngine } from "./own-engine.ts";
 import { until } from "./until.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -64,6 +65,8 @@ export interface ProductOptions {
   images?: ImageMap[string];
   /** Both processes have crash points; each has its folder, `<home>/crash-<name>` (test/crash). */
   crashPoints?: boolean;
+  /** Instead of the machine's engine. */
+  engine?: Pick<OwnEngine, "socketPath" | "env">;
 }
 
 /** The newest Postgres version that this machine has an image of. */
@@ -74,12 +77,22 @@ export function imageMap(): ImageMap {
 }
 
 export function docker(...args: string[]): string {
-  return execFileSync("docker", args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], maxBuffer: 32 << 20 });
+  return dockerOf({}, ...args);
+}
+
+/** The same with an engine of the test's own. */
+export function dockerOf(dockerEnv: Record<string, string>, ...args: string[]): string {
+  const env = { ...process.env, ...dockerEnv };
+  const stdio: ["ignore", "pipe", "pipe"] = ["ignore", "pipe", "pipe"];
+  return execFileSync("docker", args, { encoding: "utf8", stdio, env, maxBuffer: 32 << 20 });
 }
 
 /** `docker …` with what it printed and its exit code, for what is expected to fail. Never blocks this process. */
-export async function tryDocker(args: string[]): Promise<{ code: number | null; output: string }> {
-  const { code, stdout, stderr } = await runDocker(args);
+export async function tryDocker(
+  args: string[],
+  env: Record<string, string> = {},
+): Promise<{ code: number | null; output: string }> {
+  const { code, stdout, stderr } = await runDocker(args, { env });
   return { code, output: `${stdout}${stderr}` };
 }
 
@@ -88,11 +101,13 @@ export function psql(
   environmentId: string,
   uri: string,
   sql: string,
+  dockerEnv: Record<string, string> = {},
 ): Promise<{ code: number | null; output: string }> {
-  return tryDocker([
+  const args = [
     ...["run", "--rm", "--network", `dflow-env-${environmentId}`, "--entrypoint", "psql"],
     ...["-e", "PGCONNECT_TIMEOUT=5", clientImage(), "-X", "-A", "-t", "-w", "-c", sql, uri],
-  ]);
+  ];
+  return tryDocker(args, dockerEnv);
 }
 
 export function clientImage(): string {
@@ -220,7 +235,12 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
   bundle("agent", ["enrol", "--url", url, "--data-dir", agentDirectory, "--token-file", join(home, "token")]);
   writeFileSync(
     join(agentDirectory, "config.json"),
-    JSON.stringify({ readyTimeoutMs: 60_000, observeMs: 1_000, ...options.agentConfig }),
+    JSON.stringify({
+      readyTimeoutMs: 60_000,
+      observeMs: 1_000,
+      ...(options.engine === undefined ? {} : { dockerSocket: options.engine.socketPath }),
+      ...options.agentConfig,
+    }),
   );
   const { agentId: serverId } = JSON.parse(readFileSync(join(agentDirectory, "agent.json"), "utf8")) as {
     agentId: string;
@@ -249,7 +269,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
     login,
     serverId,
     home,
-    dockerEnv: {},
+    dockerEnv: options.engine?.env ?? {},
     controlPlane,
     agent,
     ask,
@@ -280,7 +300,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
     async stop() {
       await agent.stop();
       await controlPlane.stop();
-      removeObjects(serverId);
+      removeObjects(serverId, options.engine?.env ?? {});
       rmSync(home, { recursive: true, force: true });
     },
   };
@@ -304,19 +324,23 @@ function bundle(name: string, args: string[]): void {
 }
 
 /** Everything in Docker that carries an agent's label, by kind. */
-export function objectsOf(agentId: string): { containers: string[]; volumes: string[]; networks: string[] } {
+export function objectsOf(
+  agentId: string,
+  dockerEnv: Record<string, string> = {},
+): { containers: string[]; volumes: string[]; networks: string[] } {
+  const run = (...args: string[]) => dockerOf(dockerEnv, ...args);
   const filter = ["--filter", `label=sh.dflow.agent=${agentId}`];
   const lines = (text: string) => text.split("\n").filter(Boolean);
   return {
-    containers: lines(docker("ps", "-a", "--format", "{{.Names}}", ...filter)),
-    volumes: lines(docker("volume", "ls", "-q", ...filter)),
-    networks: lines(docker("network", "ls", "--format", "{{.Name}}", ...filter)),
+    containers: lines(run("ps", "-a", "--format", "{{.Names}}", ...filter)),
+    volumes: lines(run("volume", "ls", "-q", ...filter)),
+    networks: lines(run("network", "ls", "--format", "{{.Name}}", ...filter)),
   };
 }
 
-function removeObjects(agentId: string): void {
-  const { containers, volumes, networks } = objectsOf(agentId);
-  if (containers.length > 0) docker("rm", "-f", "-v", ...containers);
-  if (volumes.length > 0) docker("volume", "rm", "-f", ...volumes);
-  if (networks.length > 0) docker("network", "rm", ...networks);
+function removeObjects(agentId: string, dockerEnv: Record<string, string>): void {
+  const { containers, volumes, networks } = objectsOf(agentId, dockerEnv);
+  if (containers.length > 0) dockerOf(dockerEnv, "rm", "-f", "-v", ...containers);
+  if (volumes.length > 0) dockerOf(dockerEnv, "volume", "rm", "-f", ...volumes);
+  if (networks.length > 0) dockerOf(dockerEnv, "network", "rm", ...networks);
 }
