@@ -7,6 +7,7 @@ import { stampNow } from "../journal/stamp.ts";
 import { createLineReader } from "../logs/lines.ts";
 import { within } from "../waiting.ts";
 import { blueprint, serviceFolders } from "./container-spec.ts";
+import { dockerAnswers } from "./docker-answers.ts";
 import { type Found, lookAtService } from "./look.ts";
 import { LABEL, type Ownership, serviceLabel, volumeName } from "./naming.ts";
 import type { OperationLog } from "./operation-log.ts";
@@ -52,6 +53,7 @@ export async function runOperation(
     if (signal.reason instanceof AgentStopping && !isMismatch(error)) throw signal.reason;
     failure = signal.aborted && !isMismatch(error) ? signal.reason : error;
     onStep("cleaning up");
+    await untilDockerIsBack(deps, command, course);
     await cleanUp(deps, command, course, failure);
   }
   const timings = timingsOf(course, clock.monotonicMs() - beganMs);
@@ -158,6 +160,24 @@ function createCourse(deps: OperationDeps, command: KeptCommand, log: OperationL
     pullMs: 0,
     engineMs: 0,
   };
+}
+
+/**
+ * While Docker is away nothing can be removed or looked at. Only what may have made something waits, and an agent that
+ * stops meanwhile goes on with the operation at its next start.
+ */
+async function untilDockerIsBack(deps: OperationDeps, command: KeptCommand, { making, log, signal }: Course) {
+  const hasBegun = deps.journal.operations.get(command.operationId)?.startedAt !== undefined;
+  if (making === undefined || !hasBegun) return;
+  const stopping = new AbortController();
+  const onAbort = () => {
+    if (signal.reason instanceof AgentStopping) stopping.abort(signal.reason);
+  };
+  signal.addEventListener("abort", onAbort, { once: true });
+  const onWait = () => log.add("warn", "Docker does not answer; cleaning up waits until it does");
+  await dockerAnswers(deps, { patienceMs: CLEANUP_MS, signal: stopping.signal, onWait });
+  signal.removeEventListener("abort", onAbort);
+  stopping.signal.throwIfAborted();
 }
 
 /** Removes only what this operation created, found by its label, so that it also holds after a restart of the agent. */

@@ -3,10 +3,11 @@
  * INVARIANTS: one service never runs two at once, in the order they came; different services side by side up to the
  * limit; an operation that was accepted gets exactly one outcome, also across restarts of the agent.
  */
-import { AppError, isAppError, messageOf } from "@dflow/protocol";
+import { AppError, messageOf } from "@dflow/protocol";
 import type { KeptCommand, OperationRecord, Outcome } from "../journal/journal.ts";
 import { ageMs, stampNow } from "../journal/stamp.ts";
 import { sleep } from "../waiting.ts";
+import { dockerAnswers } from "./docker-answers.ts";
 import { createOperationLog, DISK_RETRY_MS, isDiskFull, type OperationLog } from "./operation-log.ts";
 import { AgentStopping, type OperationDeps, runOperation } from "./run-operation.ts";
 
@@ -49,8 +50,6 @@ interface Task {
 class TakenOver extends Error {
   override name = "TakenOver";
 }
-
-const DOCKER_RETRY_MS = 1_000;
 
 export function createRunner(deps: OperationDeps, options: RunnerOptions, events: RunnerEvents): Runner {
   const { clock, journal, log } = deps;
@@ -124,7 +123,8 @@ export function createRunner(deps: OperationDeps, options: RunnerOptions, events
     );
     try {
       task.step = "waiting for Docker";
-      await dockerAnswers(signal);
+      // After a reboot the agent may be up before Docker. When it stays away, the operation itself says so.
+      await dockerAnswers(deps, { patienceMs: options.dockerPatienceMs, signal });
       const outcome = await runOperation(deps, record, command, operationLog, signal, (step) => {
         task.step = step;
       });
@@ -141,20 +141,6 @@ export function createRunner(deps: OperationDeps, options: RunnerOptions, events
       await finishWhenPossible(operationId, { state: "failed", failure, endedAt: stampNow(clock) }, operationLog);
     } finally {
       cancelLimit();
-    }
-  };
-
-  /** After a reboot the agent may be up before Docker. When it stays away, the operation itself says so. */
-  const dockerAnswers = async (signal: AbortSignal) => {
-    const untilMs = clock.monotonicMs() + options.dockerPatienceMs;
-    for (;;) {
-      try {
-        await deps.docker.version(signal);
-        return;
-      } catch (error) {
-        if (signal.aborted || !isAppError(error) || clock.monotonicMs() >= untilMs) return;
-        await sleep(clock, DOCKER_RETRY_MS, signal).catch(() => undefined);
-      }
     }
   };
 
