@@ -91,9 +91,17 @@ class OneConnectionDriver extends SqliteDriver {
   readonly #writes: MarkedWrites | undefined;
   #busy = false;
   readonly #waiting: (() => void)[] = [];
+  readonly #opened: { sqlite?: BetterSqlite3.Database };
 
   constructor(file: string, scope: AsyncLocalStorage<Scope>, crashPoint: CrashPoint | undefined) {
-    super({ database: async () => open(file) });
+    const opened: { sqlite?: BetterSqlite3.Database } = {};
+    super({
+      database: async () => {
+        opened.sqlite = open(file);
+        return opened.sqlite;
+      },
+    });
+    this.#opened = opened;
     this.#scope = scope;
     this.#writes = crashPoint && createMarkedWrites(crashPoint);
   }
@@ -128,6 +136,11 @@ class OneConnectionDriver extends SqliteDriver {
   override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
     this.#writes?.rollBack();
     await super.rollbackTransaction(connection);
+  }
+
+  /** On a full disk SQLite has rolled back by itself; to do it again is an error, which would hide the reason. */
+  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    if (this.#opened.sqlite?.inTransaction === true) await super.rollbackTransaction(connection);
   }
 }
 

@@ -5,6 +5,7 @@ import { HTTPException } from "hono/http-exception";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import type { Logger } from "pino";
 import { z } from "zod";
+import { diskFull } from "../db/disk-full.ts";
 import type { ApiEnv } from "./context.ts";
 
 /** `details` of an AppError that a problem document shows. */
@@ -16,8 +17,10 @@ const shownDetails = z.object({
 
 export function problemResponse(c: Context<ApiEnv>, log: Logger, thrown: unknown): Response {
   const requestId = c.var.requestId;
-  const error = expected(thrown);
-  if (error === undefined)
+  const noRoom = diskFull(thrown);
+  const error = noRoom ?? expected(thrown);
+  // A full disk is no bug, and yet for the operator to know of.
+  if (error === undefined || noRoom !== undefined)
     log.error({ err: thrown, requestId, method: c.req.method, path: c.req.path }, "request failed");
   const shown =
     error ?? new AppError("internal", "Something went wrong in dFlow itself.", { hint: `Quote request ${requestId}.` });
