@@ -1,5 +1,5 @@
 /** The whole product for a test: both bundles as real processes on free ports, in a folder of their own. */
-import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, execFile, execFileSync, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -7,6 +7,7 @@ import { join, resolve } from "node:path";
 import type { ImageMap, Operation, Problem, Service } from "@dflow/protocol";
 import { AGENT_NODE_FLAGS } from "../../scripts/agent-flags.ts";
 import { tryDocker as runDocker } from "./docker-engine.ts";
+import type { LinkProxy } from "./link-proxy.ts";
 import type { OwnEngine } from "./own-engine.ts";
 import { until } from "./until.ts";
 
@@ -33,6 +34,8 @@ export interface Process {
   stop(): Promise<void>;
   /** False before the start and once the process has ended, however it did. */
   isAlive(): boolean;
+  /** How it ended without being told to; undefined while it runs, and after `kill` and `stop`. */
+  endedByItself(): string | undefined;
   log(): string;
 }
 
@@ -67,6 +70,10 @@ export interface ProductOptions {
   crashPoints?: boolean;
   /** Instead of the machine's engine. */
   engine?: Pick<OwnEngine, "socketPath" | "env">;
+  /** Between agent and control plane; it is aimed here. */
+  link?: Pick<LinkProxy, "url" | "aim">;
+  /** Before anything is written into the product's folder, and after all that was in it has ended. */
+  home?: { prepare(home: string): void; release(): void };
 }
 
 /** The newest Postgres version that this machine has an image of. */
@@ -138,9 +145,11 @@ export function createProcess(
 ): Process {
   const logPath = join(home, `${logName}.log`);
   let child: ChildProcess | undefined;
+  let told = false;
   const isAlive = () => child !== undefined && child.exitCode === null && child.signalCode === null;
   const gone = async (signal: NodeJS.Signals): Promise<void> => {
     const current = child;
+    told = true;
     if (current === undefined || !isAlive()) return;
     const exited = new Promise<void>((done) => current.once("exit", () => done()));
     current.kill(signal);
@@ -154,6 +163,7 @@ export function createProcess(
       return child?.pid;
     },
     start() {
+      told = false;
       const nodeFlags = name === "agent" ? AGENT_NODE_FLAGS : [];
       const log = openSync(logPath, "a", 0o600);
       child = spawn(process.execPath, [...nodeFlags, join(ROOT, `dist/${name}.mjs`), ...args], {
@@ -165,20 +175,28 @@ export function createProcess(
     kill: () => gone("SIGKILL"),
     stop: () => gone("SIGTERM"),
     isAlive,
+    endedByItself() {
+      if (told || child === undefined || isAlive()) return undefined;
+      return child.signalCode ?? `exit code ${child.exitCode}`;
+    },
     log: () => readFileSync(logPath, "utf8"),
   };
 }
 
 export async function startProduct(options: ProductOptions = {}): Promise<Product> {
   const home = mkdtempSync(join(tmpdir(), "dflow-test-"));
+  options.home?.prepare(home);
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
+  options.link?.aim(port);
   const map: ImageMap = { postgres: { ...imageMap().postgres, ...FAILING, ...options.images } };
   writeFileSync(join(home, "images.json"), JSON.stringify(map));
   writeFileSync(
     join(home, "control-plane.json"),
     JSON.stringify({
       listen: { host: "127.0.0.1", port },
+      // An agent signs the address that it dials, so that one has to be the control plane's own.
+      ...(options.link === undefined ? {} : { publicUrl: options.link.url }),
       webDir: join(ROOT, "dist/web"),
       imageMap: join(home, "images.json"),
       heartbeatMs: 1_000,
@@ -188,7 +206,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
   );
   const data = join(home, "control-plane");
   const loginFile = join(home, "admin.json");
-  bundle("control-plane", ["bootstrap", "--data-dir", data, "--email", "admin@example.test", "--out", loginFile]);
+  await bundle("control-plane", ["bootstrap", "--data-dir", data, "--email", "admin@example.test", "--out", loginFile]);
   const login = JSON.parse(readFileSync(loginFile, "utf8")) as Product["login"];
   const crashEnv = (name: string): Record<string, string> => {
     if (options.crashPoints !== true) return {};
@@ -232,7 +250,15 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
     serverName: "test-server",
   });
   writeFileSync(join(home, "token"), token.token, { mode: 0o600 });
-  bundle("agent", ["enrol", "--url", url, "--data-dir", agentDirectory, "--token-file", join(home, "token")]);
+  await bundle("agent", [
+    "enrol",
+    "--url",
+    options.link?.url ?? url,
+    "--data-dir",
+    agentDirectory,
+    "--token-file",
+    join(home, "token"),
+  ]);
   writeFileSync(
     join(agentDirectory, "config.json"),
     JSON.stringify({
@@ -301,6 +327,7 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
       await agent.stop();
       await controlPlane.stop();
       removeObjects(serverId, options.engine?.env ?? {});
+      options.home?.release();
       rmSync(home, { recursive: true, force: true });
     },
   };
@@ -314,13 +341,14 @@ function defaultVersion(): { version?: string } {
   return newest === undefined ? {} : { version: newest };
 }
 
-function bundle(name: string, args: string[]): void {
-  const result = spawnSync(process.execPath, [join(ROOT, `dist/${name}.mjs`), ...args], {
-    encoding: "utf8",
-    timeout: 60_000,
+/** Not synchronous: a link proxy of this process has to go on meanwhile. */
+function bundle(name: string, args: string[]): Promise<void> {
+  return new Promise((done, failed) => {
+    execFile(process.execPath, [join(ROOT, `dist/${name}.mjs`), ...args], { timeout: 60_000 }, (error, out, err) => {
+      if (error === null) done();
+      else failed(new Error(`${name} ${args[0]}: exit ${error.code}: ${out}${err}`));
+    });
   });
-  if (result.status !== 0)
-    throw new Error(`${name} ${args[0]}: exit ${result.status}: ${result.stdout}${result.stderr}`);
 }
 
 /** Everything in Docker that carries an agent's label, by kind. */

@@ -133,13 +133,9 @@ class OneConnectionDriver extends SqliteDriver {
     await (this.#writes === undefined ? commit() : this.#writes.commit(commit));
   }
 
-  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
-    this.#writes?.rollBack();
-    await super.rollbackTransaction(connection);
-  }
-
   /** On a full disk SQLite has rolled back by itself; to do it again is an error, which would hide the reason. */
   override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    this.#writes?.rollBack();
     if (this.#opened.sqlite?.inTransaction === true) await super.rollbackTransaction(connection);
   }
 }
