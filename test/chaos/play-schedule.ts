@@ -56,7 +56,9 @@ export async function playSchedule(stage: Stage, dashboard: Dashboard, schedule:
     const { action } = moment;
     acts.push(
       stage.act(action).then(({ status, code, createdIds }) => {
-        const key = status === undefined ? "none" : `${status}${code === undefined ? "" : ` ${code}`}`;
+        const key = [status ?? (code === undefined ? "none" : undefined), code]
+          .filter((part) => part !== undefined)
+          .join(" ");
         answers[key] = (answers[key] ?? 0) + 1;
         created.push(...createdIds);
         if (status === 500) said.push(`the API answered ${action.wish} with 500 ${code}`);

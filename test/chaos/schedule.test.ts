@@ -39,7 +39,7 @@ describe("a schedule", () => {
     const all = SEEDS.map((seed) => makeSchedule(seed, 20));
     expect(new Set(all.flatMap(({ strikes }) => strikes.map(({ fault }) => fault)))).toEqual(new Set(FAULTS));
     const actions = all.flatMap((schedule) => schedule.actions);
-    expect(new Set(actions.map(({ wish }) => wish)).size).toBe(4);
+    expect(new Set(actions.map(({ wish }) => wish)).size).toBe(5);
     expect(new Set(actions.map(({ slot }) => slot)).size).toBe(20);
   });
 });

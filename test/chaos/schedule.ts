@@ -23,7 +23,7 @@ const KINDS: readonly (readonly [Fault, ...Fault[]])[] = [
   ["control plane's disk full"],
 ];
 
-export type Wish = "deploy" | "restart" | "stop" | "replace";
+export type Wish = "deploy" | "restart" | "stop" | "replace" | "cancel";
 
 export interface Strike {
   fault: Fault;
@@ -52,6 +52,13 @@ export type Moment =
 
 const LENGTH_MS = 6_000;
 const FAULT_MS = { from: 200, to: 4_000 };
+/** Most operations are over within two seconds: what a fault is to hit has to be asked for shortly before it. */
+const SHORTLY_MS = 1_500;
+/** As often as each is to come. A deploy is refused where there is data; a replacement deploys anew. */
+const WISHES: readonly [Wish, ...Wish[]] = [
+  ...(["restart", "restart", "restart", "restart", "stop", "stop", "stop"] as const),
+  ...(["replace", "replace", "replace", "deploy", "cancel"] as const),
+];
 
 export function makeSchedule(seed: number, slots: number): Schedule {
   const random = createRandom(seed);
@@ -63,9 +70,10 @@ export function makeSchedule(seed: number, slots: number): Schedule {
       atMs: random.between(0, LENGTH_MS),
       forMs: random.between(FAULT_MS.from, FAULT_MS.to),
     }));
-  const actions = Array.from({ length: random.between(5, 12) }, () => ({
-    wish: random.pick<Wish>(["restart", "restart", "restart", "stop", "stop", "replace", "replace", "deploy"]),
-    atMs: random.between(0, LENGTH_MS),
+  const anyStrike = () => random.pick(strikes as [Strike, ...Strike[]]).atMs;
+  const actions = Array.from({ length: random.between(8, 20) }, () => ({
+    wish: random.pick(WISHES),
+    atMs: random.next() < 0.5 ? Math.max(0, anyStrike() - random.between(0, SHORTLY_MS)) : random.between(0, LENGTH_MS),
     slot: random.between(0, slots - 1),
     deleteData: random.next() < 0.8,
   }));

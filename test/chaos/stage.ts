@@ -149,6 +149,12 @@ async function play(
         status: answer?.status,
         code: (answer?.body as { code?: string } | undefined)?.code,
       });
+      if (wish === "cancel") {
+        const open = all.find(({ openOperation }) => openOperation !== null)?.openOperation;
+        if (open === undefined || open === null)
+          return { status: undefined, code: "nothing to cancel", createdIds: [] };
+        return { ...answerOf(await attempt(() => ask("POST", `/operations/${open.id}/cancel`))), createdIds: [] };
+      }
       if (wish !== "replace") {
         const answer = await attempt(() => ask("POST", `/services/${target.id}/${wish}`));
         return { ...answerOf(answer), createdIds: [] };
