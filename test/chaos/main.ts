@@ -30,7 +30,13 @@ async function run(first: number, count: number): Promise<number> {
     await set?.stage.remove();
     set = undefined;
   };
-  const onSignal = () => void clear().finally(() => process.exit(130));
+  const onSignal = () => {
+    const after = (error?: unknown) => {
+      if (error !== undefined) say(`cleared away, but for what was dead already: ${String(error)}`);
+      process.exit(130);
+    };
+    clear().then(() => after(), after);
+  };
   process.once("SIGINT", onSignal);
   process.once("SIGTERM", onSignal);
   try {

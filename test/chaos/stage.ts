@@ -34,7 +34,16 @@ export interface Stage {
 export async function setStage(slots: number): Promise<Stage> {
   const undo: (() => Promise<void> | void)[] = [];
   const remove = async () => {
-    for (const step of undo.splice(0).reverse()) await step();
+    const failures: unknown[] = [];
+    for (const step of undo.splice(0).reverse()) {
+      try {
+        await step();
+      } catch (error) {
+        // In the middle of a schedule something is dead; what comes after is cleared away all the same.
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw new AggregateError(failures, "clear the stage away");
   };
   try {
     const engine = await startOwnEngine([clientImage()]);

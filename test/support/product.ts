@@ -326,9 +326,12 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
     async stop() {
       await agent.stop();
       await controlPlane.stop();
-      removeObjects(serverId, options.engine?.env ?? {});
-      options.home?.release();
-      rmSync(home, { recursive: true, force: true });
+      try {
+        removeObjects(serverId, options.engine?.env ?? {});
+      } finally {
+        options.home?.release();
+        rmSync(home, { recursive: true, force: true });
+      }
     },
   };
 }
