@@ -126,8 +126,8 @@ async function play(
     "dockerd and all containers killed": () => engine.kill("everything"),
     "link cut": () => link.set("cut"),
     "link black hole": () => link.set("black hole"),
-    "agent's disk full": () => disks.agent.fill(),
-    "control plane's disk full": () => disks.controlPlane.fill(),
+    "agent's disk full": () => disks.agent.fill("journal.db"),
+    "control plane's disk full": () => disks.controlPlane.fill("control-plane.sqlite"),
   };
   const heals: Record<Fault, () => Promise<void> | void> = {
     "agent killed": () => product.agent.start(),
