@@ -30,28 +30,30 @@ async function run(first: number, count: number): Promise<number> {
     await set?.stage.remove();
     set = undefined;
   };
-  const onSignal = () => {
-    const after = (error?: unknown) => {
-      if (error !== undefined) say(`cleared away, but for what was dead already: ${String(error)}`);
-      process.exit(130);
-    };
-    clear().then(() => after(), after);
-  };
-  process.once("SIGINT", onSignal);
-  process.once("SIGTERM", onSignal);
+  // In the middle of a schedule nobody could tell what has to be cleared away.
+  let interrupted = false;
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.on(signal, () => {
+      if (interrupted) process.exit(130);
+      interrupted = true;
+      say("this schedule is the last one; once more ends at once and leaves everything behind");
+    });
+  }
+  let played = 0;
   try {
-    for (let index = 0; index < count; index += 1) {
+    for (let index = 0; index < count && !interrupted; index += 1) {
       const schedule = makeSchedule(first + index, SLOTS);
       const beganMs = performance.now();
       set ??= await prepare();
       await set.stage.fillUp();
       const readyMs = performance.now();
       say(`schedule ${index + 1}/${count}, seed ${schedule.seed}: ${describeSchedule(schedule)}`);
-      const played = await playSchedule(set.stage, set.dashboard, schedule);
-      disagreements += played.disagreements.length;
-      say(`  ${summary(played, performance.now() - readyMs, readyMs - beganMs)}`);
-      if (played.disagreements.length === 0) continue;
-      for (const sentence of played.disagreements) say(`  - ${sentence}`);
+      const result = await playSchedule(set.stage, set.dashboard, schedule);
+      played += 1;
+      disagreements += result.disagreements.length;
+      say(`  ${summary(result, performance.now() - readyMs, readyMs - beganMs)}`);
+      if (result.disagreements.length === 0) continue;
+      for (const sentence of result.disagreements) say(`  - ${sentence}`);
       const kept = join(EVIDENCE, String(schedule.seed));
       mkdirSync(kept, { recursive: true });
       cpSync(set.stage.product.home, kept, { recursive: true, filter: (path) => !path.includes("ballast") });
@@ -61,7 +63,7 @@ async function run(first: number, count: number): Promise<number> {
   } finally {
     await clear();
   }
-  process.stdout.write(`${JSON.stringify({ seed: first, schedules: count, disagreements })}\n`);
+  process.stdout.write(`${JSON.stringify({ seed: first, schedules: played, disagreements })}\n`);
   return disagreements;
 }
 
