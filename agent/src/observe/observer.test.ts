@@ -138,6 +138,19 @@ test("watches again when Docker ends the stream of events", async () => {
   expect(changes.at(-1)?.observation.state).toBe("exited");
 });
 
+test("takes the end of the stream for a Docker that went away, though every look was answered", async () => {
+  // Where systemd holds the socket, a look during a restart of Docker waits, and is answered by the new one.
+  observer.start();
+  await run(deploy(spec));
+  expect(answered).toBe(1);
+  for (const stream of fake.openStreams) stream.destroy();
+  await clock.advance(3_000);
+  expect(answered).toBe(2);
+  expect(fake.openStreams.size).toBe(1);
+  await clock.advance(60_000);
+  expect(answered).toBe(2);
+});
+
 test("knows a service by its labels when the journal is new, and tells its generation", async () => {
   await run(deploy(spec, 4));
   const fresh = createRig({ clock, docker: fake.docker, agentId: rig.agentId });

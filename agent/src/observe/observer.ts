@@ -57,6 +57,8 @@ export function createObserver(
   let last = new Map<string, Seen>();
   let lookedAtMs: number | undefined;
   let dockerOk: boolean | undefined;
+  /** Docker ended the stream of events, as it does when it ends itself; no look need have noticed. */
+  let wasAway = false;
   let looking = false;
   let lookAgain = false;
   /** Of the look that begins next. */
@@ -96,8 +98,9 @@ export function createObserver(
       if (stopped) return;
       // A thing seen during the look may have changed since it began, so the look is as old as its beginning.
       lookedAtMs = beganMs;
-      const appeared = dockerOk !== true;
+      const appeared = dockerOk !== true || wasAway;
       dockerOk = true;
+      wasAway = false;
       adopt(observeServices(containers, volumes, openNetworks));
       events.seen(containers);
       if (appeared) {
@@ -239,7 +242,9 @@ export function createObserver(
       eventStream = stream;
       stream.on("error", () => undefined);
       stream.on("close", () => {
-        if (eventStream === stream) watchEventsLater();
+        if (eventStream !== stream) return;
+        wasAway = true;
+        watchEventsLater();
       });
       // What happened while nobody watched.
       known.clear();
