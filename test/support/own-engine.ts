@@ -6,7 +6,7 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, openSync, readFileSync } from "node:fs";
-import { access, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { access, mkdir, mkdtemp, readdir, readFile, rename, rm, statfs, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
@@ -15,6 +15,9 @@ import { docker, tryDocker } from "./docker-engine.ts";
 import { until } from "./until.ts";
 
 const TEMPLATES = resolve(import.meta.dirname, "../../.dflow/engines");
+const MEMORY = "/dev/shm";
+/** An image unpacked, and the volumes of some twenty fresh databases, twice over. */
+const ROOM_BYTES = 6 * 1024 ** 3;
 const ANSWER_MS = 60_000;
 const END_MS = 30_000;
 
@@ -84,7 +87,7 @@ async function templateOf(images: readonly string[]): Promise<string> {
 }
 
 async function engineIn(template: string | undefined) {
-  const home = await mkdtemp(join(tmpdir(), "dflow-engine-"));
+  const home = await mkdtemp(join(await roomyFolder(), "dflow-engine-"));
   const namespace = basename(home);
   const dataRoot = join(home, "data");
   const socketPath = join(home, "docker.sock");
@@ -165,6 +168,13 @@ async function engineIn(template: string | undefined) {
       await rm(home, { recursive: true, force: true });
     },
   };
+}
+
+/** In memory where there is room: databases wait for their disk most of the time, and nothing here has to outlive it. */
+async function roomyFolder(): Promise<string> {
+  if (!(await exists(MEMORY))) return tmpdir();
+  const { bavail, bsize } = await statfs(MEMORY);
+  return bavail * bsize > ROOM_BYTES ? MEMORY : tmpdir();
 }
 
 function containerdConfig(home: string, socket: string): string {
