@@ -379,6 +379,29 @@ describe("a result", () => {
   });
 
   it.each([
+    ["never began it", undefined, "running"],
+    ["had begun it", 10, "stopped"],
+  ])(
+    "of a stop that failed, when its agent %s, decides what is wanted, whatever lines came",
+    async (_, startedAgeMs, desired) => {
+      const id = await harness.makeOperation(serviceId, "stop");
+      const { generation } = await harness.operation(id);
+      await harness.db.updateTable("service").set({ desired: "stopped", generation }).execute();
+      await harness.db.updateTable("operation").set({ args: '{"previousDesired":"running"}' }).execute();
+      const socket = await harness.connect(agent);
+      await socket.next("command");
+      const lines = [{ ageMs: 0, level: "error" as const, text: "Docker does not answer" }];
+      socket.send({ type: "progress", data: { operationId: id, from: 0, lines } });
+      await socket.next("progress_ack");
+      expect((await harness.operation(id)).started_at).not.toBeNull();
+      const failure = { code: "docker_unavailable" as const, message: "Docker does not answer" };
+      socket.send(result(id, { state: "failed", failure, lineCount: 1, startedAgeMs }));
+      await socket.next("result_ack");
+      expect((await harness.service(serviceId)).desired).toBe(desired);
+    },
+  );
+
+  it.each([
     [true, "absent", 0],
     [false, "present", 1],
   ])(

@@ -50,6 +50,7 @@ export async function storeResult(
         failure: result.failure,
         endedAt: receivedAt - result.endedAgeMs,
         startedAt: startedAgeMs === undefined ? undefined : receivedAt - startedAgeMs,
+        began: startedAgeMs !== undefined,
         timings: result.timings,
         linesTotal: isShort ? result.lineCount : operation.line_count,
       });

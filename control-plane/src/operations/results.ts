@@ -18,6 +18,8 @@ export interface Ending {
   failure?: Failure | undefined;
   endedAt: number;
   startedAt?: number | undefined;
+  /** What its agent says: one that failed at its first look has lines, and yet has done nothing. Else `started_at` counts. */
+  began?: boolean;
   timings?: Timings | undefined;
   /** How many log lines there are in all; unless the agent says so, those that are here. */
   linesTotal?: number | undefined;
@@ -72,7 +74,8 @@ export async function endOperation(
   if (ending.state === "succeeded" && operation.kind === "delete") {
     await removeService(trx, operation.service_id, ending.endedAt, args);
   }
-  const neverBegan = ending.state !== "unknown" && (ending.startedAt ?? operation.started_at) === null;
+  const began = ending.began ?? (ending.startedAt ?? operation.started_at) !== null;
+  const neverBegan = ending.state !== "unknown" && !began;
   if (ending.state !== "succeeded" && neverBegan && args.previousDesired !== undefined) {
     // Nothing was done, so what is wanted is what was wanted before: a stopped service is not one that has died.
     await trx
