@@ -1,6 +1,7 @@
 /** What every implementation of our Docker verbs keeps to; run for the fake and for the real engine. */
 import { expect, test } from "vitest";
 import type { ContainerSpec, Docker } from "../src/docker/docker.ts";
+import { partsOf } from "../src/services/subnets.ts";
 import { newId } from "./commands.ts";
 
 export interface ContractSubject {
@@ -59,8 +60,8 @@ export function dockerContract(make: () => ContractSubject): void {
     const { docker, agentId, image, subnet } = subject;
     const imageId = (await docker.findImage(image))?.id ?? "";
     const labels = labelsOf(subject);
-    const deadEnd = subnet.replace(/0\/26$/, "62");
-    const networkId = await docker.createNetwork({ name: network, kind: "private", deadEnd, subnet, labels });
+    const parts = partsOf(subnet);
+    const networkId = await docker.createNetwork({ name: network, kind: "private", parts, subnet, labels });
     const outgoing = { name: `dflow-out-${environmentId}`, kind: "outgoing", labels } as const;
     await expect(docker.createNetwork({ ...outgoing, subnet })).rejects.toMatchObject({ code: "network_exhausted" });
     const outgoingId = await docker.createNetwork({ ...outgoing, subnet: subnet.replace(/0\/26$/, "64/26") });

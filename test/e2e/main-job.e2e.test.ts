@@ -1,7 +1,7 @@
 /** The main job against real Docker and real Postgres: create, deploy, use, restart, stop, delete. */
 import type { Credentials, Operation, Problem, Service } from "@dflow/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { docker, objectsOf, type Product, psql, startProduct } from "../support/product.ts";
+import { clientImage, docker, objectsOf, type Product, psql, startProduct } from "../support/product.ts";
 import { until } from "../support/until.ts";
 
 describe("the life of a Postgres", () => {
@@ -183,6 +183,26 @@ describe("the life of a Postgres", () => {
     const left = objectsOf(product.serverId);
     expect(left.volumes).toHaveLength(2);
     expect(left.networks).toHaveLength(1);
+  });
+
+  it("lives beside a container of somebody else's in its network", async () => {
+    const elsewhere = await product.environment("with-a-guest");
+    const [first, second] = [
+      await product.createService(elsewhere, "first"),
+      await product.createService(elsewhere, "second"),
+    ];
+    expect((await product.run(first.id, "deploy")).state).toBe("succeeded");
+    const run = ["run", "-d", "--network", `dflow-env-${elsewhere}`, "--entrypoint", "sleep", clientImage(), "600"];
+    const guest = docker(...run).trim();
+    try {
+      expect((await product.run(second.id, "deploy")).state).toBe("succeeded");
+      for (const { id, name } of [first, second]) {
+        const deleted = await product.call<Operation>("DELETE", `/services/${id}?data=true&name=${name}`);
+        expect((await product.ended(deleted.id)).state).toBe("succeeded");
+      }
+    } finally {
+      docker("rm", "-f", guest);
+    }
   });
 });
 

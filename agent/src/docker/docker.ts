@@ -23,12 +23,22 @@ export interface FoundNetwork {
   internal: boolean;
 }
 
+/** How the addresses of an environment's network are shared out. */
+export interface NetworkParts {
+  /** The host's own address in it. */
+  gateway: string;
+  /** Docker gives containers of others, which ask for no address, one of this range (CIDR), and never a service's. */
+  guests: string;
+  /** Nobody gets it. */
+  deadEnd: string;
+}
+
 /**
  * `private`: its members reach each other, the host reaches them, and no route leads out: their default route ends at
- * `deadEnd`, an address in it that nobody gets. `outgoing`: a way out, and none from one member to another.
+ * the dead end. `outgoing`: a way out, and none from one member to another.
  */
 export type NetworkRequest = { name: string; subnet: string; labels: Labels } & (
-  | { kind: "private"; deadEnd: string }
+  | { kind: "private"; parts: NetworkParts }
   | { kind: "outgoing" }
 );
 

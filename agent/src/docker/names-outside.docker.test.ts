@@ -6,6 +6,7 @@ import { postgres } from "../engines/postgres.ts";
 import { checkBody } from "../policy/policy.ts";
 import { blueprint, serviceFolders } from "../services/container-spec.ts";
 import { networkName, outgoingNetworkName } from "../services/naming.ts";
+import { partsOf } from "../services/subnets.ts";
 import type { Docker } from "./docker.ts";
 import { createDockerode } from "./dockerode.ts";
 
@@ -30,7 +31,7 @@ beforeAll(async () => {
   });
   imageId = (await docker.findImage(IMAGE))?.id ?? "";
   const inside = { kind: "private", name: networkName(environmentId), subnet: "10.222.0.0/26" } as const;
-  await docker.createNetwork({ ...inside, deadEnd: "10.222.0.62", labels });
+  await docker.createNetwork({ ...inside, parts: partsOf(inside.subnet), labels });
   const outside = { kind: "outgoing", name: outgoingNetworkName(environmentId), subnet: "10.222.0.64/26" } as const;
   await docker.createNetwork({ ...outside, labels });
 });

@@ -4,7 +4,8 @@ import { networkBody } from "./network-body.ts";
 const labels = { "sh.dflow.agent": "a" };
 
 test("asks Docker for an environment's network exactly like this", () => {
-  const request = { name: "dflow-env-e", kind: "private", subnet: "10.218.0.0/26", deadEnd: "10.218.0.62" } as const;
+  const parts = { gateway: "10.218.0.1", guests: "10.218.0.48/28", deadEnd: "10.218.0.62" };
+  const request = { name: "dflow-env-e", kind: "private", subnet: "10.218.0.0/26", parts } as const;
   expect(networkBody({ ...request, labels })).toMatchInlineSnapshot(`
     {
       "CheckDuplicate": true,
@@ -16,6 +17,8 @@ test("asks Docker for an environment's network exactly like this", () => {
             "AuxiliaryAddresses": {
               "DefaultGatewayIPv4": "10.218.0.62",
             },
+            "Gateway": "10.218.0.1",
+            "IPRange": "10.218.0.48/28",
             "Subnet": "10.218.0.0/26",
           },
         ],

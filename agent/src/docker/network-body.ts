@@ -8,7 +8,12 @@ export function networkBody(request: NetworkRequest): NetworkCreateOptions {
   // Docker gives members of an internal network a route to the host too. Where that leads nowhere, nothing of the
   // host answers but the network's own gateway address, and no lost firewall rule opens a way out.
   const range = isPrivate
-    ? { Subnet: subnet, AuxiliaryAddresses: { DefaultGatewayIPv4: request.deadEnd } }
+    ? {
+        Subnet: subnet,
+        Gateway: request.parts.gateway,
+        IPRange: request.parts.guests,
+        AuxiliaryAddresses: { DefaultGatewayIPv4: request.parts.deadEnd },
+      }
     : { Subnet: subnet };
   return {
     Name: name,

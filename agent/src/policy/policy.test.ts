@@ -90,7 +90,7 @@ const privateBody = (): AnyBody =>
       kind: "private",
       name: `dflow-env-${newId()}`,
       subnet: "10.218.0.0/26",
-      deadEnd: "10.218.0.62",
+      parts: { gateway: "10.218.0.1", guests: "10.218.0.48/28", deadEnd: "10.218.0.62" },
       labels,
     }),
   );

@@ -38,6 +38,7 @@ const MOUNT_TARGET = /^\/(var\/lib|data|run\/dflow)\/[a-z0-9/_-]+$/;
 
 const ADDRESS = /^\d+\.\d+\.\d+\.\d+$/;
 const SUBNET = /^\d+\.\d+\.\d+\.\d+\/26$/;
+const GUESTS = /^\d+\.\d+\.\d+\.\d+\/28$/;
 
 const ownLabels =
   (agentId: string): Rule =>
@@ -121,7 +122,12 @@ export function checkCreateBody(body: object, scope: PolicyScope): void {
 function networkRules(agentId: string, isOutgoing: boolean): Rules {
   const range: Rules = isOutgoing
     ? { Subnet: matches(SUBNET) }
-    : { Subnet: matches(SUBNET), AuxiliaryAddresses: exactly({ DefaultGatewayIPv4: matches(ADDRESS) }) };
+    : {
+        Subnet: matches(SUBNET),
+        Gateway: matches(ADDRESS),
+        IPRange: matches(GUESTS),
+        AuxiliaryAddresses: exactly({ DefaultGatewayIPv4: matches(ADDRESS) }),
+      };
   return {
     Name: matches(isOutgoing ? OUTGOING_NETWORK_NAME : NETWORK_NAME),
     Driver: oneOf("bridge"),

@@ -45,3 +45,14 @@ test("joins no network that somebody made under the name between the look and th
   for (const network of fake.networks.values()) network.labels = { "sh.dflow.agent": newId() };
   await expect(rig.deps.environments.join(owner, found, signal)).rejects.toMatchObject({ code: "policy_refused" });
 });
+
+test("lets the last service go though a container of somebody else's is in the network, and says so", async () => {
+  const [own] = fake.containers.values();
+  if (own === undefined) throw new Error("no container");
+  // A guest: in the network, with none of our labels.
+  own.labels = {};
+  const [left] = await rig.deps.environments.leave(environmentId, spec.serviceId);
+  expect(left?.what).toMatch(/kept: .*active endpoints/);
+  expect(fake.networks.size).toBe(1);
+  expect(rig.journal.networks.get(environmentId)?.addresses).toEqual({});
+});

@@ -8,7 +8,7 @@ import { makeInFreeRange } from "./free-range.ts";
 import { type Found, servicesInEnvironment } from "./look.ts";
 import { agentLabel, LABEL, networkLabels, networkName, type Ownership } from "./naming.ts";
 import { createOutgoing, type Left, type Outgoing, type OutgoingDeps } from "./outgoing.ts";
-import { chooseAddress, deadEndOf } from "./subnets.ts";
+import { chooseAddress, partsOf } from "./subnets.ts";
 
 export interface Joined {
   id: string;
@@ -90,7 +90,7 @@ export function createEnvironments(deps: OutgoingDeps): Environments {
       ]);
     if (address === undefined) {
       throw new AppError("network_exhausted", `network ${name} (${network.subnet}) has no free address`, {
-        hint: "An environment holds about 60 services on one server. Make another environment.",
+        hint: "An environment holds 46 services on one server. Make another environment.",
       });
     }
     journal.networks.put({
@@ -114,7 +114,14 @@ export function createEnvironments(deps: OutgoingDeps): Environments {
     const existing = (await docker.listNetworks(signal)).find(
       ({ name: one, labels }) => one === name && labels[LABEL.agent] === agentId,
     );
-    const removed = existing !== undefined && (await docker.removeNetwork(existing.id, signal));
+    let removed = false;
+    try {
+      removed = existing !== undefined && (await docker.removeNetwork(existing.id, signal));
+    } catch (error) {
+      // A container of somebody else's in it is no reason to fail a deletion over; whoever comes next finds it again.
+      if (!isAppError(error) || error.code !== "docker_failed") throw error;
+      return [...wayOut, { name, what: `kept: ${error.message}` }];
+    }
     journal.networks.remove(environmentId);
     return [...wayOut, { name, what: removed ? "removed, nobody uses it any more" : "was gone already" }];
   };
@@ -136,7 +143,7 @@ function without(record: NetworkRecord | undefined, serviceId: string): Record<s
 
 /** An earlier version gave away the address at which the default route now ends. */
 function usable(address: string | undefined, subnet: string): string | undefined {
-  return address === deadEndOf(subnet) ? undefined : address;
+  return address === partsOf(subnet).deadEnd ? undefined : address;
 }
 
 /** The address of a container from before the journal knew it. */

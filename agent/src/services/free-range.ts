@@ -3,7 +3,7 @@ import { AppError, isAppError } from "@dflow/protocol";
 import type { Files } from "../deps.ts";
 import type { Docker, FoundNetwork, Labels } from "../docker/docker.ts";
 import type { Journal } from "../journal/journal.ts";
-import { chooseSubnet, deadEndOf, routesOf } from "./subnets.ts";
+import { chooseSubnet, partsOf, routesOf } from "./subnets.ts";
 
 export interface FreeRangeDeps {
   docker: Docker;
@@ -49,7 +49,7 @@ export async function makeInFreeRange(
     try {
       // Without a signal: Docker would go on making it behind the back of whoever cleans up.
       const id = await docker.createNetwork(
-        kind === "private" ? { ...request, kind, deadEnd: deadEndOf(subnet) } : { ...request, kind },
+        kind === "private" ? { ...request, kind, parts: partsOf(subnet) } : { ...request, kind },
       );
       return { id, name, subnet };
     } catch (error) {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { chooseAddress, chooseSubnet, deadEndOf, routesOf } from "./subnets.ts";
+import { chooseAddress, chooseSubnet, partsOf, routesOf } from "./subnets.ts";
 
 test("takes the first /26 that nothing overlaps, whichever side is the larger", () => {
   expect(chooseSubnet("10.218.0.0/16", [])).toBe("10.218.0.0/26");
@@ -15,7 +15,7 @@ test("says when nothing is left", () => {
   expect(chooseSubnet("10.218.0.0/25", ["10.218.0.0/26", "10.218.0.64/26"])).toBeUndefined();
 });
 
-test("gives out every address of a range once, none of them the gateway's, the dead end or the edges", () => {
+test("gives out every address of a range once, none of them the gateway's, a guest's or the edges", () => {
   const taken: string[] = [];
   for (
     let next = chooseAddress("10.218.0.64/26", taken);
@@ -24,9 +24,13 @@ test("gives out every address of a range once, none of them the gateway's, the d
   ) {
     taken.push(next);
   }
-  expect(taken).toHaveLength(60);
-  expect([taken[0], taken.at(-1)]).toEqual(["10.218.0.66", "10.218.0.125"]);
-  expect(deadEndOf("10.218.0.64/26")).toBe("10.218.0.126");
+  expect(taken).toHaveLength(46);
+  expect([taken[0], taken.at(-1)]).toEqual(["10.218.0.66", "10.218.0.111"]);
+  expect(partsOf("10.218.0.64/26")).toEqual({
+    gateway: "10.218.0.65",
+    guests: "10.218.0.112/28",
+    deadEnd: "10.218.0.126",
+  });
 });
 
 test("never gives two environments ranges that overlap", () => {

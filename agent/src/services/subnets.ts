@@ -1,8 +1,10 @@
 /** Chooses the /26 of an environment and the addresses in it. Pure. */
 import ipaddr from "ipaddr.js";
+import type { NetworkParts } from "../docker/docker.ts";
 
 const PREFIX = 26;
 const SIZE = 2 ** (32 - PREFIX);
+const GUESTS = 16;
 
 interface Range {
   from: number;
@@ -20,15 +22,19 @@ export function chooseSubnet(range: string, taken: readonly string[]): string | 
   return undefined;
 }
 
-/** The last address before the broadcast address: nobody has it, so what is routed to it arrives nowhere. */
-export function deadEndOf(subnet: string): string {
-  return textOf(rangeOf(subnet).to - 2);
+/**
+ * The first address is the gateway's. The last /28 is for guests: containers of others, to which Docker gives addresses as
+ * they come. The last address before the broadcast address nobody has, so what is routed to it arrives nowhere.
+ */
+export function partsOf(subnet: string): NetworkParts {
+  const { from, to } = rangeOf(subnet);
+  return { gateway: textOf(from + 1), guests: `${textOf(to - GUESTS)}/28`, deadEnd: textOf(to - 2) };
 }
 
-/** The first free address for a service: not the network's, the gateway's (the first), the dead end or the last. */
+/** The first free address for a service: not the network's, the gateway's, or one of the guests' range. */
 export function chooseAddress(subnet: string, taken: readonly string[]): string | undefined {
   const { from, to } = rangeOf(subnet);
-  for (let address = from + 2; address < to - 2; address += 1) {
+  for (let address = from + 2; address < to - GUESTS; address += 1) {
     if (!taken.includes(textOf(address))) return textOf(address);
   }
   return undefined;
