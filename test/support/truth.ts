@@ -40,7 +40,7 @@ export async function agreeWithin(
     // Only those that disagreed are asked again, for the API's rate limit; when they agree, all are once more.
     const ids = [...new Set(found.flatMap(({ serviceId }) => (serviceId === undefined ? [] : [serviceId])))];
     asked = found.length === 0 ? serviceIds : ids;
-    if (found.length > 0) await new Promise((done) => setTimeout(done, 250));
+    if (found.length > 0) await new Promise((done) => setTimeout(done, 250 + ids.length * 50));
   }
 }
 
