@@ -398,6 +398,8 @@ describe("a result", () => {
       socket.send(result(id, { state: "failed", failure, lineCount: 1, startedAgeMs }));
       await socket.next("result_ack");
       expect((await harness.service(serviceId)).desired).toBe(desired);
+      const startedAt = startedAgeMs === undefined ? null : platform.clock.now() - startedAgeMs;
+      expect((await harness.operation(id)).started_at).toBe(startedAt);
     },
   );
 

@@ -50,7 +50,8 @@ export async function storeResult(
         failure: result.failure,
         endedAt: receivedAt - result.endedAgeMs,
         startedAt: startedAgeMs === undefined ? undefined : receivedAt - startedAgeMs,
-        began: startedAgeMs !== undefined,
+        // A record that was damaged on the agent says nothing of it.
+        ...(startedAgeMs === undefined && result.state !== "unknown" ? { began: false as const } : {}),
         timings: result.timings,
         linesTotal: isShort ? result.lineCount : operation.line_count,
       });

@@ -18,8 +18,8 @@ export interface Ending {
   failure?: Failure | undefined;
   endedAt: number;
   startedAt?: number | undefined;
-  /** What its agent says: one that failed at its first look has lines, and yet has done nothing. Else `started_at` counts. */
-  began?: boolean;
+  /** Its agent says that it never began. One that failed at its first look has lines all the same, which looked like it. */
+  began?: false;
   timings?: Timings | undefined;
   /** How many log lines there are in all; unless the agent says so, those that are here. */
   linesTotal?: number | undefined;
@@ -50,13 +50,14 @@ export async function endOperation(
 ): Promise<OperationChange | undefined> {
   const operation = await trx.selectFrom("operation").selectAll().where("id", "=", operationId).executeTakeFirst();
   if (operation === undefined || !canOperationMove(operation.state, ending.state)) return undefined;
+  const startedAt = ending.began === false ? null : (ending.startedAt ?? operation.started_at);
   await trx
     .updateTable("operation")
     .set({
       state: ending.state,
       error: ending.failure === undefined ? null : JSON.stringify(ending.failure),
       timings: ending.timings === undefined ? null : JSON.stringify(ending.timings),
-      started_at: ending.startedAt ?? operation.started_at,
+      started_at: startedAt,
       ended_at: ending.endedAt,
       lines_total: ending.linesTotal ?? operation.line_count,
     })
@@ -74,8 +75,7 @@ export async function endOperation(
   if (ending.state === "succeeded" && operation.kind === "delete") {
     await removeService(trx, operation.service_id, ending.endedAt, args);
   }
-  const began = ending.began ?? (ending.startedAt ?? operation.started_at) !== null;
-  const neverBegan = ending.state !== "unknown" && !began;
+  const neverBegan = ending.state !== "unknown" && startedAt === null;
   if (ending.state !== "succeeded" && neverBegan && args.previousDesired !== undefined) {
     // Nothing was done, so what is wanted is what was wanted before: a stopped service is not one that has died.
     await trx
