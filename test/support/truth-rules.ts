@@ -10,7 +10,17 @@ export interface OperationFacts {
   /** The row in the control plane's file. */
   plane: { state: OperationState; generation: number; ended: boolean; started: boolean; errorCode?: string };
   /** Absent when the API says that there is none. `numbers` are those of its log's lines, in the order they came. */
-  api: { state: OperationState; ended: boolean; lineCount: number; numbers: number[]; complete: boolean } | undefined;
+  api:
+    | {
+        state: OperationState;
+        ended: boolean;
+        /** Milliseconds from start to end, as its two dates say. */
+        lastedMs: number;
+        lineCount: number;
+        numbers: number[];
+        complete: boolean;
+      }
+    | undefined;
   /** Absent when the journal never had it, or has let go of it. */
   journal: { outcome: string | undefined; lineCount: number; acknowledged: boolean } | undefined;
   /** Its log says that something could not be removed. */
@@ -126,6 +136,7 @@ function ofOperation(operation: OperationFacts, allowed: Allowed): string[] {
   if (api.state !== plane.state || api.ended !== plane.ended) {
     say(`the API says ${api.state}, the control plane's file says ${plane.state}`);
   }
+  if (api.lastedMs < 0) say(`the API says that it ended ${-api.lastedMs} ms before it began`);
   if (!api.numbers.every((number, index) => number === index)) {
     say(`the API numbers the log's lines ${ranges(api.numbers)}, not from 0 without gap or repeat`);
   }

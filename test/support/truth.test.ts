@@ -7,7 +7,7 @@ function deploy(part: Partial<OperationFacts> = {}): OperationFacts {
     id: "op-1",
     kind: "deploy",
     plane: { state: "succeeded", generation: 1, ended: true, started: true },
-    api: { state: "succeeded", ended: true, lineCount: 3, numbers: [0, 1, 2], complete: true },
+    api: { state: "succeeded", ended: true, lastedMs: 5, lineCount: 3, numbers: [0, 1, 2], complete: true },
     journal: { outcome: "succeeded", lineCount: 3, acknowledged: true },
     saysLeftover: false,
     deletesData: false,
@@ -19,7 +19,7 @@ function deploy(part: Partial<OperationFacts> = {}): OperationFacts {
 function ended(state: "failed" | "unknown" | "expired", part: Partial<OperationFacts> = {}): OperationFacts {
   return deploy({
     plane: { state, generation: 1, ended: true, started: true },
-    api: { state, ended: true, lineCount: 3, numbers: [0, 1, 2], complete: true },
+    api: { state, ended: true, lastedMs: 5, lineCount: 3, numbers: [0, 1, 2], complete: true },
     journal: { outcome: state, lineCount: 3, acknowledged: true },
     ...part,
   });
@@ -180,6 +180,7 @@ describe("a lie", () => {
     const whole = {
       state: "succeeded" as const,
       ended: true,
+      lastedMs: 5,
       lineCount: 3,
       numbers: [0, 1, 2],
       complete: true,
@@ -219,6 +220,7 @@ describe("a lie", () => {
       api({ state: "failed" }),
       /API says failed, the control plane's file says succeeded/,
     ],
+    ["an end before its beginning", api({ lastedMs: -7 }), /ended 7 ms before it began/],
     ["a gap in a log", api({ numbers: [0, 2, 3] }), /log's lines 0, 2-3, not from 0/],
     ["a line that comes twice", api({ numbers: [0, 1, 1] }), /log's lines 0-1, 1, not/],
     ["a log that is never complete", api({ complete: false }), /log is not complete/],

@@ -285,6 +285,7 @@ function operationFacts(row: Row, api: ApiAnswers, journal: JournalRows): Operat
     api: answer && {
       state: answer.operation.state,
       ended: answer.operation.endedAt !== null,
+      lastedMs: lastedMs(answer.operation),
       lineCount: answer.operation.lineCount,
       numbers: answer.numbers,
       complete: answer.complete,
@@ -297,4 +298,8 @@ function operationFacts(row: Row, api: ApiAnswers, journal: JournalRows): Operat
     saysLeftover: answer?.texts.some((text) => LEFTOVER.test(text)) ?? false,
     deletesData: (JSON.parse(String(row.args)) as { deleteData?: boolean }).deleteData === true,
   };
+}
+
+function lastedMs({ startedAt, endedAt }: Operation): number {
+  return startedAt === null || endedAt === null ? 0 : Date.parse(endedAt) - Date.parse(startedAt);
 }
