@@ -10,8 +10,11 @@ export interface Dashboard {
   close(): Promise<void>;
 }
 
+/** A signal ends the run after its schedule, and the browser must not be gone before. */
+const TO_THE_END = { handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false };
+
 export async function openDashboard(product: Product, environmentId: string): Promise<Dashboard> {
-  const browser: Browser = await chromium.launch(CHROMIUM);
+  const browser: Browser = await chromium.launch({ ...CHROMIUM, ...TO_THE_END });
   const page: Page = await browser.newPage();
   page.setDefaultTimeout(30_000);
   const problems: string[] = [];

@@ -73,8 +73,9 @@ export async function playSchedule(stage: Stage, dashboard: Dashboard, schedule:
   const ids = [
     ...new Set([...before.map(({ id }) => id), ...created, ...(await stage.services()).map(({ id }) => id)]),
   ];
+  const unacknowledged = schedule.strikes.some(({ fault }) => fault === "agent's disk full");
   const witnessed = { ask: stage.ask, home: product.home, serverId: product.serverId, dockerEnv: product.dockerEnv };
-  said.push(...(await settle(() => agreeWithin(witnessed, ids, SETTLE_MS, { sinceMs }))));
+  said.push(...(await settle(() => agreeWithin(witnessed, ids, SETTLE_MS, { sinceMs, unacknowledged }))));
   said.push(...(await shouldRun(stage, SETTLE_MS - (performance.now() - calmMs))));
   const settledMs = performance.now() - calmMs;
   said.push(...(await dashboard.disagreements(stage.services, PAGE_MS)));

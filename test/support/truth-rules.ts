@@ -86,6 +86,11 @@ export interface Facts {
 export interface Allowed {
   /** Operations that may have ended as unknown. */
   unknown?: readonly string[];
+  /**
+   * The agent's disk was full: an acknowledgement that could not be written down comes again with the next session, and
+   * until then the journal keeps a result that the control plane has.
+   */
+  unacknowledged?: boolean;
 }
 
 export interface Disagreement {
@@ -130,7 +135,8 @@ function ofOperation(operation: OperationFacts, allowed: Allowed): string[] {
     if (journal.outcome !== plane.state) {
       say(`the control plane says ${plane.state}, the journal says ${journal.outcome ?? "that it is not over"}`);
     }
-    if (!journal.acknowledged) say("the control plane has the result, the journal lacks its acknowledgement");
+    if (!journal.acknowledged && allowed.unacknowledged !== true)
+      say("the control plane has the result, the journal lacks its acknowledgement");
   }
   if (api === undefined) return said;
   if (api.state !== plane.state || api.ended !== plane.ended) {

@@ -174,6 +174,13 @@ describe("what agrees", () => {
   });
 });
 
+it("lets an acknowledgement be missing only where the agent's disk was full", () => {
+  const result = { outcome: "succeeded", lineCount: 3, acknowledged: false };
+  const service = running({ operations: [deploy({ journal: result })] });
+  expect(compare(facts(service), { unacknowledged: true })).toEqual([]);
+  expect(compare(facts(service))).toHaveLength(1);
+});
+
 describe("a lie", () => {
   const two = [container(), container({ id: "c2", name: "dflow-s-0" })];
   const api = (part: Partial<NonNullable<OperationFacts["api"]>>) => {

@@ -1,11 +1,8 @@
 /** Whether API, control plane, journal and Docker tell the same of a product's services; sentences where they do not. */
-import { compare, type Disagreement } from "./truth-rules.ts";
+import { type Allowed, compare, type Disagreement } from "./truth-rules.ts";
 import { gather, type Scope, type Witnessed } from "./witnesses.ts";
 
-export interface TruthOptions extends Pick<Scope, "sinceMs"> {
-  /** Operations that may have ended as unknown. */
-  unknown?: readonly string[];
-}
+export type TruthOptions = Pick<Scope, "sinceMs"> & Allowed;
 
 /** Empty when all agree at this moment. While something is under way they may well not: then `agreeWithin` waits. */
 export async function disagreements(
@@ -45,7 +42,7 @@ export async function agreeWithin(
 }
 
 async function look(product: Witnessed, serviceIds: readonly string[], options: TruthOptions): Promise<Disagreement[]> {
-  const { sinceMs, unknown } = options;
+  const { sinceMs, ...allowed } = options;
   const facts = await gather(product, { serviceIds, ...(sinceMs === undefined ? {} : { sinceMs }) });
-  return compare(facts, unknown === undefined ? {} : { unknown });
+  return compare(facts, allowed);
 }
