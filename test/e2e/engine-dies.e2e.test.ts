@@ -126,3 +126,39 @@ describe("kill -9 of the Docker engine", () => {
     expect(await ask(stopped, "select name from kept")).toBe(stopped.name);
   });
 });
+
+describe("kill -9 of a Docker engine whose socket somebody holds", () => {
+  let engine: OwnEngine;
+  let product: Product;
+  let service: Service;
+
+  beforeAll(async () => {
+    if (obstacle !== undefined) return;
+    engine = await startOwnEngine([clientImage()], { heldSocket: true });
+    product = await startProduct({ engine, agentConfig: { stopGraceMs: STOP_GRACE_MS } });
+    service = await product.createService(await product.environment(), "held");
+    expect((await product.run(service.id, "deploy")).state).toBe("succeeded");
+  });
+  afterAll(async () => {
+    await product?.stop();
+    await engine?.remove();
+  });
+  beforeEach(({ skip }) => skip(obstacle !== undefined, obstacle));
+
+  it("brings back what should run, though no question to Docker was ever refused", async () => {
+    const state = async () => (await product.service(service.id)).state;
+    const startedAt = async () => (await product.service(service.id)).observed.startedAt;
+    const before = await startedAt();
+    await engine.kill("daemon");
+    await until(
+      "the database to have ended",
+      async () => (await state()) !== "running" || (await startedAt()) !== before,
+    );
+    const endedAtMs = performance.now();
+    await until("it to run again", async () => (await state()) === "running" && (await startedAt()) !== before);
+    await agreeWithin(product, [service.id], ALL_TRUE_MS);
+    console.log(
+      `engine dies (held socket): true and running ${Math.round(performance.now() - endedAtMs)} ms after it ended`,
+    );
+  });
+});

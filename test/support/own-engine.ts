@@ -40,7 +40,7 @@ export interface OwnEngine {
 /** Why this machine cannot have one, as the reason of a skipped test; undefined when it can. */
 export function whyNoOwnEngine(): string | undefined {
   if (process.getuid?.() !== 0) return "an engine of the test's own needs root";
-  const missing = ["dockerd", "containerd", "nsenter", "ip"].find((program) => !isInPath(program));
+  const missing = ["dockerd", "containerd", "nsenter", "ip", "perl"].find((program) => !isInPath(program));
   return missing === undefined ? undefined : `an engine of the test's own needs ${missing}`;
 }
 
@@ -48,10 +48,18 @@ function isInPath(program: string): boolean {
   return (process.env.PATH ?? "").split(":").some((folder) => existsSync(join(folder, program)));
 }
 
+export interface OwnEngineOptions {
+  /**
+   * As under systemd: something else holds the socket, and starts dockerd again as soon as it is dead. Whoever asks meanwhile
+   * waits for an answer. Only "daemon" can be killed then.
+   */
+  heldSocket?: boolean;
+}
+
 /** With the images in it, and started. */
-export async function startOwnEngine(images: readonly string[]): Promise<OwnEngine> {
+export async function startOwnEngine(images: readonly string[], options: OwnEngineOptions = {}): Promise<OwnEngine> {
   const template = await templateOf(images);
-  const engine = await engineIn(template);
+  const engine = await engineIn(template, options);
   try {
     await engine.start();
   } catch (error) {
@@ -69,7 +77,7 @@ async function templateOf(images: readonly string[]): Promise<string> {
   if (await exists(path)) return path;
   await mkdir(TEMPLATES, { recursive: true });
   const archive = join(TEMPLATES, `${name}-${process.pid}.tar`);
-  const engine = await engineIn(undefined);
+  const engine = await engineIn(undefined, {});
   try {
     await docker(["save", "--output", archive, ...images], { deadlineMs: 300_000 });
     await engine.start();
@@ -86,13 +94,29 @@ async function templateOf(images: readonly string[]): Promise<string> {
   return path;
 }
 
-async function engineIn(template: string | undefined) {
+/** Systemd's part in a few lines: the socket is descriptor 3, and the variables say so to the process that gets it. */
+const KEEPER = `
+use Socket; use POSIX (); $^F = 9;
+my ($path, $pidfile, @command) = @ARGV; my ($pid, $ending);
+socket(my $held, PF_UNIX, SOCK_STREAM, 0) or die "socket: $!";
+bind($held, sockaddr_un($path)) or die "bind: $!"; listen($held, 128) or die "listen: $!";
+POSIX::dup2(fileno($held), 3);
+$SIG{TERM} = sub { $ending = 1; kill "TERM", $pid };
+until ($ending) {
+  unlink $pidfile;
+  $pid = fork() // die "fork: $!";
+  if ($pid == 0) { $ENV{LISTEN_FDS} = 1; $ENV{LISTEN_PID} = $$; exec(@command) or die "exec: $!" }
+  while (waitpid($pid, 0) != $pid) {}
+}`;
+
+async function engineIn(template: string | undefined, { heldSocket = false }: OwnEngineOptions) {
   const home = await mkdtemp(join(await roomyFolder(), "dflow-engine-"));
   const namespace = basename(home);
   const dataRoot = join(home, "data");
   const socketPath = join(home, "docker.sock");
   const containerdSocket = join(home, "containerd.sock");
   const logPath = join(home, "engine.log");
+  const pidFile = join(home, "docker.pid");
   const env = { DOCKER_HOST: `unix://${socketPath}` };
   let containerd: ChildProcess | undefined;
   let dockerd: ChildProcess | undefined;
@@ -104,23 +128,39 @@ async function engineIn(template: string | undefined) {
   await run("nsenter", [`--net=/run/netns/${namespace}`, "ip", "link", "set", "lo", "up"]);
 
   /** By nsenter and not by `ip netns exec`, which mounts another /sys and so hides the cgroups. */
-  const launch = (program: string, args: string[]): ChildProcess => {
+  const inNamespace = ["nsenter", `--net=/run/netns/${namespace}`];
+  const launch = (...command: string[]): ChildProcess => {
     const log = openSync(logPath, "a", 0o600);
+    const [program = "", ...args] = command;
     // A session of its own: Ctrl-C in the terminal must not end it before the test has cleared away.
-    const options = { stdio: ["ignore", log, log] as ["ignore", number, number], detached: true };
-    return spawn("nsenter", [`--net=/run/netns/${namespace}`, program, ...args], options);
+    return spawn(program, args, { stdio: ["ignore", log, log], detached: true });
+  };
+
+  const launchDockerd = (): ChildProcess => {
+    const folders = ["--data-root", dataRoot, "--exec-root", join(home, "exec"), "--pidfile", pidFile];
+    const host = heldSocket ? "fd://" : `unix://${socketPath}`;
+    const rest = ["--host", host, "--containerd", containerdSocket, "--log-level", "warn"];
+    const command = [...inNamespace, "dockerd", ...folders, ...rest];
+    return heldSocket ? launch("perl", "-e", KEEPER, socketPath, pidFile, ...command) : launch(...command);
   };
 
   const start = async () => {
     if (!isAlive(containerd)) {
-      containerd = launch("containerd", ["--config", join(home, "containerd.toml"), "--log-level", "warn"]);
+      containerd = launch(
+        ...inNamespace,
+        "containerd",
+        "--config",
+        join(home, "containerd.toml"),
+        "--log-level",
+        "warn",
+      );
       await until("containerd to listen", () => listens(containerdSocket), ANSWER_MS);
     }
-    // Of a killed one; its process id may be another's by now.
-    await rm(join(home, "docker.pid"), { force: true });
-    const folders = ["--data-root", dataRoot, "--exec-root", join(home, "exec"), "--pidfile", join(home, "docker.pid")];
-    const addresses = ["--host", `unix://${socketPath}`, "--containerd", containerdSocket];
-    dockerd = launch("dockerd", [...folders, ...addresses, "--log-level", "warn"]);
+    if (!heldSocket || !isAlive(dockerd)) {
+      // Of a killed one; its process id may be another's by now.
+      await rm(pidFile, { force: true });
+      dockerd = launchDockerd();
+    }
     await until(
       "the test's own engine to answer",
       async () => {
@@ -132,6 +172,7 @@ async function engineIn(template: string | undefined) {
   };
 
   const kill = async (what: "daemon" | "everything") => {
+    if (heldSocket && what === "daemon") return killProcess(Number(await readFile(pidFile, "utf8")));
     await end(dockerd, "SIGKILL");
     if (what === "daemon") return;
     // Containerd first, so that it sees nothing of what follows and writes nothing down of it.
