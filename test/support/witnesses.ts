@@ -198,7 +198,8 @@ interface Inspected {
 function containerFacts(row: Row): ContainerFacts {
   const found = row as unknown as Inspected;
   const { Labels: labels } = found.Config;
-  const [network] = Object.values(found.NetworkSettings.Networks);
+  // A service with outgoing traffic is in a second network, where its address is nobody's business.
+  const network = Object.entries(found.NetworkSettings.Networks).find(([name]) => name.startsWith("dflow-env-"))?.[1];
   return {
     ...labelled(found.Name.replace(/^\//, ""), labels),
     id: found.Id,
