@@ -63,6 +63,7 @@ const PERMITTED: Permitted[] = [
   // Answers that are there to give it: once, at its making, or to somebody with the right to it.
   { place: /^answer to GET .*\/credentials$/, kind: "database password", reason: "what was asked for; no-store" },
   { place: /^answer to POST .*\/sign-in\/email$/, kind: "session", reason: "the cookie itself: HttpOnly, SameSite" },
+  { place: /^answer to POST .*\/sign-in\/email$/, kind: "device mark", reason: "the cookie itself; it gives no right" },
   { place: /^answer to POST .*\/api-keys$/, kind: "API key", reason: "shown once; no-store" },
   { place: /^answer to POST .*\/invitations$/, kind: "invitation", reason: "shown once; no-store" },
   { place: /^answer to POST .*\/enrolment-tokens$/, kind: "enrolment token", reason: "shown once; no-store" },

@@ -58,12 +58,15 @@ export async function credentialsOf({ product, http, know }: Run, serviceId: str
   return credentials;
 }
 
-/** The cookie's value is the token and its signature; either part alone is looked for too. */
-export function knowSession({ know }: Run, cookie: string): void {
-  const value = decodeURIComponent(cookie.slice(cookie.indexOf("=") + 1));
-  const [token = "", signature = ""] = value.split(".");
-  if (token.length < 32 || signature.length < 40) throw new Error("this is no session cookie");
-  know("session", value, token, signature);
+/** What a sign-in gives a browser. Of the session's value either part, token and signature, is looked for alone too. */
+export function knowCookies({ know }: Run, cookies: string): void {
+  const values = new Map(cookies.split("; ").map((pair) => [pair.split("=", 1)[0], pair.slice(pair.indexOf("=") + 1)]));
+  const session = decodeURIComponent(values.get("dflow.session_token") ?? "");
+  const [token = "", signature = ""] = session.split(".");
+  if (token.length < 32 || signature.length < 40) throw new Error("there is no session among the cookies");
+  know("session", session, token, signature);
+  const mark = values.get("dflow.device");
+  if (mark !== undefined) know("device mark", mark);
 }
 
 /** The token, its secret part, and the MAC key that the control plane keeps of it. */

@@ -8,7 +8,7 @@ import { imageMap } from "./product.ts";
 import {
   act,
   credentialsOf,
-  knowSession,
+  knowCookies,
   knowToken,
   makeDatabase,
   makeEnvironment,
@@ -56,7 +56,7 @@ export async function signInAndOut(run: Run): Promise<void> {
   if (refused.status !== 401) throw new Error(`a wrong password was answered ${refused.status}`);
   for (const stays of [true, false]) {
     const { cookie } = await http.send("POST", path, { body: { email, password } });
-    knowSession(run, cookie);
+    knowCookies(run, cookie);
     await http.send("GET", "/api/v1/me", { cookie });
     await http.send("GET", "/api/auth/get-session", { cookie });
     if (!stays) await http.send("POST", "/api/auth/sign-out", { cookie });
@@ -81,7 +81,7 @@ export async function keysAndInvitations(run: Run): Promise<void> {
   await http.send("POST", "/api/v1/invitations/accept", accepted);
   await http.send("POST", "/api/v1/invitations/accept", accepted);
   const signIn = await http.send("POST", "/api/auth/sign-in/email", { body: { email: body.email, password } });
-  knowSession(run, signIn.cookie);
+  knowCookies(run, signIn.cookie);
 
   const unused = await http.send("POST", `${workspace}/enrolment-tokens`, { key, body: { serverName: "never-used" } });
   knowToken(run, String(unused.json.token));
@@ -132,8 +132,9 @@ export async function inTheBrowser(run: Run, serviceId: string): Promise<void> {
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.getByRole("heading", { name: "Applications", level: 1 }).waitFor();
     await keep("of applications");
-    const [cookie] = await context.cookies();
-    knowSession(run, `${cookie?.name}=${cookie?.value}`);
+    // Of all paths: the mark is sent to the sign-in only.
+    const cookies = await context.cookies();
+    knowCookies(run, cookies.map(({ name, value }) => `${name}=${value}`).join("; "));
     await page.goto(`${product.url}/services/${serviceId}`);
     await page.getByRole("button", { name: "Reveal password" }).waitFor();
     await keep("of a service");
