@@ -28,6 +28,19 @@ test("migrations make every table, and a second run changes nothing", async () =
   expect(await db.selectFrom("operation").selectAll().execute()).toEqual([]);
 });
 
+test("a migration that ends half-way leaves nothing behind, and runs when it is tried again", async () => {
+  const db = open();
+  // The name of a late table of the first one, so that it fails after it has made others.
+  await sql.raw(`create table audit (in_the_way integer)`).execute(db);
+  await expect(migrate(db)).rejects.toThrow("table audit already exists");
+  const { rows } = await sql<{ name: string }>`
+    select name from sqlite_master where type = 'table' and name not like 'kysely%'`.execute(db);
+  expect(rows).toEqual([{ name: "audit" }]);
+  await sql.raw(`drop table audit`).execute(db);
+  await migrate(db);
+  expect(await isMigrated(db)).toBe(true);
+});
+
 test("the file is written with WAL, full sync and foreign keys", async () => {
   const db = open();
   const pragma = async (name: string) => Object.values((await sql.raw(`pragma ${name}`).execute(db)).rows[0] ?? {})[0];

@@ -84,6 +84,11 @@ class LockedByDriverAdapter extends SqliteAdapter {
   override get supportsMultipleConnections(): boolean {
     return true;
   }
+
+  /** Kysely says no for SQLite, and would leave half a migration where a process died or the disk was full. */
+  override get supportsTransactionalDdl(): boolean {
+    return true;
+  }
 }
 
 class OneConnectionDriver extends SqliteDriver {
