@@ -18,6 +18,7 @@ const BIG = "x".repeat(32 * 1024 * 1024);
 const answer: Fetch = async (request) => {
   const { pathname } = new URL(request.url);
   if (pathname === "/big") return new Response(BIG);
+  if (pathname === "/refused") return new Response("no", { status: 429 });
   if (pathname === "/slow") await new Promise((done) => setTimeout(done, 400));
   return new Response(await request.text());
 };
@@ -65,7 +66,7 @@ function dial(text = "", localAddress = "127.0.0.1"): Client {
 }
 
 const GET = (path = "/") => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
-const POST = (length: number) => `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${length}\r\n\r\n`;
+const POST = (length: number, path = "/") => `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: ${length}\r\n\r\n`;
 const connections = () => new Promise<number>((done) => server.getConnections((_, count) => done(count)));
 const answered = (client: Client) => expect.poll(client.received).toContain("HTTP/1.1 200");
 
@@ -107,6 +108,7 @@ describe("time", () => {
     await start({ timeouts: { silenceMs: 200 } });
     const deaf = dial(GET("/big"));
     deaf.socket.pause();
+    await expect.poll(connections).toBe(1);
     await expect.poll(connections, { timeout: 5_000 }).toBe(0);
   });
 
@@ -150,6 +152,15 @@ describe("room", () => {
     await new Promise((done) => setTimeout(done, 50));
     await answered(dial(GET()));
     await expect.poll(() => slow.filter((client) => client.isOpen()).length).toBe(3);
+  });
+
+  test("a body that ends after its request was refused holds no place", async () => {
+    await start({ connections: 4 });
+    const refused = [1, 2, 3, 4].map(() => dial(`${POST(8, "/refused")}half`));
+    for (const client of refused) await expect.poll(client.received).toContain("HTTP/1.1 429");
+    for (const { socket } of refused) socket.write("rest");
+    await new Promise((done) => setTimeout(done, 50));
+    await answered(dial(GET(), "127.0.0.2"));
   });
 
   test("in a full house the address with most silent connections loses one, not whoever uses theirs", async () => {

@@ -66,13 +66,18 @@ function keepRoom(server: Server, room: ConnectionRoom<Socket>, addresses: Addre
   });
   server.prependListener("request", (request: IncomingMessage, response: ServerResponse) => {
     const { socket } = request;
+    const whole = () => room.move(socket, "busy");
     if (hasBody(request)) {
       room.move(socket, "fresh");
-      request.once("end", () => room.move(socket, "busy"));
+      request.once("end", whole);
     } else {
-      room.move(socket, "busy");
+      whole();
     }
-    response.once("close", () => room.move(socket, "idle"));
+    response.once("close", () => {
+      // A body may end after its answer, of a request that was refused without it: nothing is being made then.
+      request.off("end", whole);
+      room.move(socket, "idle");
+    });
   });
   server.prependListener("upgrade", (request: IncomingMessage) => room.leave(request.socket));
 }
