@@ -52,12 +52,23 @@ describe("when there are as many as there may be", () => {
     expect(enter("d2")).toBe("b2");
   });
 
-  test("a newcomer is refused only when every one is being answered", () => {
-    enter("a1", "a2", "a3", "b1", "b2", "b3");
-    for (const name of ["a1", "a2", "a3", "b1", "b2", "b3"]) room.move(name, "busy");
-    expect(enter("c1")).toBe("c1");
+  test("when every one is being answered, the address with most gives up its oldest to one with fewer", () => {
+    enter("a1", "a2", "a3", "b1", "b2", "c1");
+    for (const name of ["a1", "a2", "a3", "b1", "b2", "c1"]) room.move(name, "busy");
+    expect(enter("d1")).toBe("a1");
+    room.move("d1", "busy");
+    expect(enter("c2")).toBe("c2");
+    expect(enter("a4")).toBe("a4");
     room.move("b2", "idle");
-    expect(enter("c2")).toBe("b2");
+    expect(enter("a5")).toBe("b2");
+  });
+
+  test("a trusted proxy gives up nothing that is being answered: many stand behind it", () => {
+    for (let n = 0; n < 6; n += 1) {
+      room.enter(`p${n}`, "p", false);
+      room.move(`p${n}`, "busy");
+    }
+    expect(enter("a1")).toBe("a1");
   });
 });
 

@@ -2,7 +2,7 @@
 
 /**
  * `fresh`: nothing whole has come yet, or a body is still on its way. `busy`: an answer is being made or streamed.
- * `idle`: between two requests. Only a busy one is never let go of.
+ * `idle`: between two requests. A busy one is let go of last, and only for an address that has fewer.
  */
 export type ConnectionState = "fresh" | "busy" | "idle";
 
@@ -25,6 +25,7 @@ export interface ConnectionRoom<C> {
 
 interface Holder<C> {
   address: string;
+  limited: boolean;
   /** Each in the order in which they came into that state. */
   states: Record<ConnectionState, Set<C>>;
 }
@@ -56,6 +57,18 @@ export function createConnectionRoom<C>(limits: RoomLimits): ConnectionRoom<C> {
     return undefined;
   };
 
+  /**
+   * Who takes no answer is busy for as long as they like, so a few such addresses could keep all others out. Not of a
+   * proxy, behind which many stand.
+   */
+  const oldestAnswerOfLargest = (own: number): C | undefined => {
+    let largest: Holder<C> | undefined;
+    for (const holder of holders.values()) {
+      if (holder.limited && countOf(holder) > (largest === undefined ? own + 1 : countOf(largest))) largest = holder;
+    }
+    return largest && oldestOf(largest.states.busy);
+  };
+
   return {
     enter(connection, address, limited) {
       const known = holders.get(address);
@@ -64,12 +77,13 @@ export function createConnectionRoom<C>(limits: RoomLimits): ConnectionRoom<C> {
         evicted = weakest(known);
         if (evicted === undefined) return connection;
       } else if (places.size >= limits.inAll) {
-        evicted = weakestOfAll();
+        evicted = weakestOfAll() ?? oldestAnswerOfLargest(known === undefined ? 0 : countOf(known));
         if (evicted === undefined) return connection;
       }
       if (evicted !== undefined) leave(evicted);
       const holder = holders.get(address) ?? {
         address,
+        limited,
         states: { fresh: new Set(), busy: new Set(), idle: new Set() },
       };
       holders.set(address, holder);

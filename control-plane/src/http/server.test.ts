@@ -136,7 +136,7 @@ describe("room", () => {
     await answered(dial(GET()));
   });
 
-  test("what is being answered is never cut off for a newcomer", async () => {
+  test("what is being answered is never cut off for a newcomer of its own address", async () => {
     await start({ connectionsPerAddress: 4 });
     const asking = [1, 2, 3, 4].map(() => dial(GET("/slow")));
     await expect.poll(connections).toBe(4);
@@ -161,6 +161,15 @@ describe("room", () => {
     for (const { socket } of refused) socket.write("rest");
     await new Promise((done) => setTimeout(done, 50));
     await answered(dial(GET(), "127.0.0.2"));
+  });
+
+  test("answers that nobody takes do not keep others out", async () => {
+    await start({ connections: 6, connectionsPerAddress: 3 });
+    const deaf = [2, 3].flatMap((n) => [1, 2, 3].map(() => dial(GET("/big"), `127.0.0.${n}`)));
+    for (const { socket } of deaf) socket.pause();
+    await expect.poll(connections).toBe(6);
+    await new Promise((done) => setTimeout(done, 500));
+    await answered(dial(GET(), "127.0.0.9"));
   });
 
   test("in a full house the address with most silent connections loses one, not whoever uses theirs", async () => {
