@@ -1,6 +1,7 @@
 /** The text of an API key and how it is recognised: only its SHA-256 is kept. */
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Conn } from "../db/database.ts";
+import { diskFull } from "../db/disk-full.ts";
 import type { Clock, Random } from "../platform.ts";
 import type { Principal } from "./principal.ts";
 
@@ -41,7 +42,7 @@ export async function principalOfApiKey(
   const now = clock.now();
   if (row.expires_at <= now) return undefined;
   if (row.last_used_at === null || now - row.last_used_at > LAST_USED_STEP_MS) {
-    await db.updateTable("api_key").set({ last_used_at: now }).where("id", "=", row.id).execute();
+    await noteUse(db, row.id, now);
   }
   return {
     kind: "api_key",
@@ -51,4 +52,13 @@ export async function principalOfApiKey(
     role: row.role,
     endsAt: row.expires_at,
   };
+}
+
+/** For people to read. A full disk must not take what can still be shown from whoever asks with a key. */
+async function noteUse(db: Conn, id: string, at: number): Promise<void> {
+  try {
+    await db.updateTable("api_key").set({ last_used_at: at }).where("id", "=", id).execute();
+  } catch (error) {
+    if (diskFull(error) === undefined) throw error;
+  }
 }

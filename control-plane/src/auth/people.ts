@@ -96,9 +96,11 @@ export function createPeople(deps: PeopleDeps): People {
     },
     async session(headers) {
       if (!headers.has("cookie")) return undefined;
-      const { response, headers: set } = await auth.api.getSession({
-        headers: cookieOnly(headers),
-        returnHeaders: true,
+      const asked = { headers: cookieOnly(headers), returnHeaders: true } as const;
+      const { response, headers: set } = await auth.api.getSession(asked).catch((error: unknown) => {
+        // Most likely it is to be renewed and the disk is full: that can wait, and it is still who it is.
+        if (!isAPIError(error) || error.statusCode < 500) throw error;
+        return auth.api.getSession({ ...asked, query: { disableRefresh: true } });
       });
       if (response === null) return undefined;
       const { user, session } = response;

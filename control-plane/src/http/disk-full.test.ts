@@ -40,3 +40,20 @@ test("an action that cannot be written down is 507 disk_full and did not happen"
   expect(body.items.map(({ name }) => name).filter((name) => name.startsWith("App "))).toEqual(accepted);
   expect((await api.ask("GET", `/api/v1/services/${service.id}`, { as })).status).toBe(200);
 });
+
+test("what is there is shown also where looking would be noted: a key's first use, a session that is due", async () => {
+  const session = await api.signedIn(world.workspaceId, "viewer");
+  const soon = new Date(Date.now() + 3 * 24 * 3_600_000).toISOString();
+  await api.db.updateTable("session").set({ expiresAt: soon }).execute();
+  // A note in a row that is there needs no new page here; in a write-ahead log it does.
+  await sql`create table log_of_writes (bytes blob)`.execute(api.db);
+  for (const table of ["api_key", "session"]) {
+    await sql`create trigger ${sql.id(`${table}_log`)} after update on ${sql.id(table)}
+      begin insert into log_of_writes values (zeroblob(100000)); end`.execute(api.db);
+  }
+  await fillDisk();
+  for (const as of [world.keys.viewer, session]) {
+    const { status, body } = await api.ask("GET", "/api/v1/me", { as });
+    expect([status, body.code]).toEqual([200, undefined]);
+  }
+});
