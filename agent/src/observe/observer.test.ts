@@ -151,6 +151,19 @@ test("takes the end of the stream for a Docker that went away, though every look
   expect(answered).toBe(2);
 });
 
+test("opens a stream of events that always ends at once no more often than every two seconds", async () => {
+  observer.start();
+  await clock.advance(1);
+  const before = fake.count("openEvents");
+  for (let step = 0; step < 100; step += 1) {
+    for (const stream of fake.openStreams) stream.destroy();
+    await clock.advance(100);
+  }
+  expect(fake.count("openEvents") - before).toBeGreaterThan(3);
+  expect(fake.count("openEvents") - before).toBeLessThanOrEqual(5);
+  expect(answered).toBeLessThanOrEqual(6);
+});
+
 test("knows a service by its labels when the journal is new, and tells its generation", async () => {
   await run(deploy(spec, 4));
   const fresh = createRig({ clock, docker: fake.docker, agentId: rig.agentId });

@@ -98,14 +98,16 @@ export function createObserver(
       if (stopped) return;
       // A thing seen during the look may have changed since it began, so the look is as old as its beginning.
       lookedAtMs = beganMs;
-      const appeared = dockerOk !== true || wasAway;
+      const returned = dockerOk !== true;
+      const appeared = returned || wasAway;
       dockerOk = true;
       wasAway = false;
       adopt(observeServices(containers, volumes, openNetworks));
       events.seen(containers);
       if (appeared) {
         log.info({}, "Docker answers");
-        void watchEvents();
+        // Where only the stream has ended, the next one is on its way: opened here it could end and open without a pause.
+        if (returned) void watchEvents();
         events.dockerAnswers();
       }
     } catch (error) {
