@@ -1,4 +1,5 @@
 import type { Me } from "@dflow/protocol";
+import { sql } from "kysely";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { cookieOf, PASSWORD, startApi, type TestApi, type World } from "../testing/api.ts";
 import { createAccess } from "./access.ts";
@@ -38,6 +39,15 @@ describe("a session", () => {
     expect(out.status).toBe(204);
     expect((await api.ask("GET", "/api/v1/me", { as })).status).toBe(401);
     expect(await (await api.send("GET", "/api/auth/get-session", { as })).json()).toBe(null);
+  });
+
+  test("that could not be ended goes on, and sign-out does not say otherwise", async () => {
+    const as = await api.signedIn(world.workspaceId, "developer");
+    await sql`create trigger kept before delete on session begin select raise(abort, 'no'); end`.execute(api.db);
+    expect((await api.send("POST", "/api/auth/sign-out", { as })).status).toBe(500);
+    const noted = await api.db.selectFrom("audit").select("action").execute();
+    expect(noted.map(({ action }) => action)).not.toContain("session.sign_out");
+    expect((await api.ask("GET", "/api/v1/me", { as })).status).toBe(200);
   });
 
   test("has a Secure cookie behind https", async () => {

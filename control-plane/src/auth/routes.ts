@@ -62,14 +62,19 @@ export function createAuthRoutes(deps: AuthDeps, people: People): ApiRouter {
     }),
     async (c) => {
       const ended = await people.session(c.req.raw.headers);
-      setCookies(c, await people.signOut(c.req.raw.headers));
       // Only a session that was there can have been somebody's right to a stream: anyone may call this.
       if (ended !== undefined) {
-        deps.access.changed();
-        const { id } = ended.principal;
+        const { id, sessionId } = ended.principal;
         const actor = actorOf(ended.principal, c.var.clientAddress);
-        await audit({ workspaceId: null, actor, action: "session.sign_out", target: { kind: "user", id } });
+        // Here already: better-auth says nothing of a session that it could not remove.
+        await deps.db.transaction().execute(async (trx) => {
+          await trx.deleteFrom("session").where("id", "=", sessionId).execute();
+          const target = { kind: "user" as const, id };
+          await writeAudit(trx, deps, { workspaceId: null, actor, action: "session.sign_out", target });
+        });
+        deps.access.changed();
       }
+      setCookies(c, await people.signOut(c.req.raw.headers));
       return c.body(null, 204);
     },
   );
