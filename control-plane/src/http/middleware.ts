@@ -55,11 +55,13 @@ export function securityHeaders({ config }: Pick<Deps, "config">) {
   });
 }
 
-/** Refuses by the declared length at once, and a stream as soon as it is too long. The connection ends with the answer. */
+/**
+ * Refuses by the declared length at once, and a stream as soon as it is too long. The connection stays for the moment in
+ * which the server lets go of what is still coming: closed under a sender, it would take the answer along.
+ */
 export const limitBody = bodyLimit({
   maxSize: BODY_LIMIT_BYTES,
-  onError: (c) => {
-    c.header("Connection", "close");
+  onError: () => {
     throw new AppError("body_too_large", `The request's body is larger than ${BODY_LIMIT_BYTES / 1024} KiB.`);
   },
 });
