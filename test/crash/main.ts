@@ -1,18 +1,19 @@
-/** The whole table of crash points, by `npm run test:crash`: every row is killed in a real run. Arguments: --only TEXT, --seed S --rows N. */
+/** The whole table of crash points, by `npm run test:crash`: every row is killed in a real run. Arguments: --only TEXT, --from ROW, --seed S --rows N. */
 import { parseArgs } from "node:util";
 import { nameOf, sampleRows } from "./rows.ts";
 import { runUntilReached, type Verdict } from "./run-row.ts";
 import { startStage } from "./stage.ts";
 
 const { values } = parseArgs({
-  options: { only: { type: "string" }, rows: { type: "string" }, seed: { type: "string" } },
+  options: { only: { type: "string" }, from: { type: "string" }, rows: { type: "string" }, seed: { type: "string" } },
 });
 
 const stage = await startStage();
 try {
   const table = await stage.table();
   const wanted = table.filter((row) => nameOf(row).includes(values.only ?? ""));
-  const rows = values.rows === undefined ? wanted : sampleRows(wanted, Number(values.rows), Number(values.seed ?? 1));
+  const drawn = values.rows === undefined ? wanted : sampleRows(wanted, Number(values.rows), Number(values.seed ?? 1));
+  const rows = drawn.slice(Number(values.from ?? 1) - 1);
   say(`${table.length} crash points, of which ${rows.length} are killed now`);
 
   const verdicts: Verdict[] = [];

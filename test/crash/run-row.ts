@@ -35,8 +35,9 @@ export async function traceAction(product: Product, action: Action): Promise<Row
 }
 
 async function traceOnce(product: Product, action: Action): Promise<Row[]> {
+  const sinceMs = Date.now();
   const act = await action.prepare();
-  await calm(product, act);
+  await calm(product, act, sinceMs);
   const names: ProcessName[] = ["agent", "control-plane"];
   for (const name of names) rmSync(join(folderOf(product, name), "passed"), { force: true });
   await act.request();
@@ -60,8 +61,9 @@ export async function runUntilReached(product: Product, action: Action, row: Row
 }
 
 async function runRow(product: Product, action: Action, row: Row): Promise<Verdict> {
+  const sinceMs = Date.now();
   const act = await action.prepare();
-  await calm(product, act);
+  await calm(product, act, sinceMs);
   const victim = processOf(product, row.process);
   const armed = join(folderOf(product, row.process), "armed");
   writeFileSync(`${armed}.new`, `${row.point}#${row.occurrence}`);
@@ -82,7 +84,7 @@ async function runRow(product: Product, action: Action, row: Row): Promise<Verdi
   const problems: string[] = [];
   try {
     await ended(product, act, TRUE_WITHIN_MS);
-    await agree(product, act, readyAt + TRUE_WITHIN_MS);
+    await agree(product, act, sinceMs, readyAt + TRUE_WITHIN_MS);
   } catch (error) {
     problems.push(error instanceof Error ? error.message : String(error));
   }
@@ -131,16 +133,17 @@ async function ended(product: Product, act: Act, timeoutMs = ACTION_MS): Promise
   }
 }
 
-async function agree(product: Product, act: Act, endMs: number): Promise<void> {
+/** Operations of earlier rows were judged in their own; to read them all again would meet the API's rate limit. */
+async function agree(product: Product, act: Act, sinceMs: number, endMs: number): Promise<void> {
   for (;;) {
-    const found = act.services.length === 0 ? [] : await disagreements(product, act.services);
+    const found = act.services.length === 0 ? [] : await disagreements(product, act.services, { sinceMs });
     if (found.length === 0) return;
     if (performance.now() > endMs) throw new Error(found.join("; "));
     await sleep(150);
   }
 }
 
-async function calm(product: Product, act: Act): Promise<void> {
+async function calm(product: Product, act: Act, sinceMs: number): Promise<void> {
   await ready(product);
-  await agree(product, act, performance.now() + TRUE_WITHIN_MS);
+  await agree(product, act, sinceMs, performance.now() + TRUE_WITHIN_MS);
 }
