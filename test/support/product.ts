@@ -52,6 +52,8 @@ export interface Product {
   call<T = Record<string, unknown>>(method: string, path: string, body?: unknown): Promise<T>;
   /** The same without judging the status; `key` replaces the admin's. */
   ask<T = Record<string, unknown>>(method: string, path: string, body?: unknown, key?: string): Promise<Answer<T>>;
+  /** From now on requests take turns with so many keys: the API allows each of them a number of requests a minute. */
+  spreadOver(count: number): Promise<void>;
   environment(name?: string): Promise<string>;
   createService(environmentId: string, name: string, extra?: Record<string, unknown>): Promise<Service>;
   /** Posts an action and waits for the operation's end. */
@@ -223,7 +225,11 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
   );
   controlPlane.start();
 
-  const ask: Product["ask"] = async <T>(method: string, path: string, body?: unknown, key = login.apiKey) => {
+  const keys = [login.apiKey];
+  let asked = 0;
+  const ask: Product["ask"] = async <T>(method: string, path: string, body?: unknown, given?: string) => {
+    asked += 1;
+    const key = given ?? keys[asked % keys.length];
     const response = await fetch(`${url}/api/v1${path}`, {
       method,
       headers: { authorization: `Bearer ${key}`, ...(body !== undefined && { "content-type": "application/json" }) },
@@ -301,6 +307,13 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
     ask,
     call,
     ended,
+    async spreadOver(count) {
+      const path = `/workspaces/${login.workspaceId}/api-keys`;
+      while (keys.length < count) {
+        const body = { name: `key ${keys.length}`, role: "admin", expiresInDays: 1 };
+        keys.push((await call<{ key: string }>("POST", path, body)).key);
+      }
+    },
     async environment(name = "production") {
       const application = await call("POST", `/workspaces/${login.workspaceId}/applications`, { name: `App ${name}` });
       const environment = await call("POST", `/applications/${application.id}/environments`, { name, serverId });
