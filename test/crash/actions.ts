@@ -67,7 +67,7 @@ export function createActions(product: Product, environmentId: string, pulled: P
       const service = await prepare();
       const before = (await stateOf(product, service.id)) ?? "gone";
       const startedBefore = containerStart(service.id);
-      const known = new Set((await operationsOf(product, service.id)).map(({ id }) => id));
+      const known = new Set(newOperations(product, service.id, new Set()).map(({ id }) => id));
       return {
         services: [service.id],
         request: () =>
@@ -220,12 +220,7 @@ async function stateOf(product: Product, serviceId: string): Promise<Service["st
   return status === 404 ? undefined : body.state;
 }
 
-async function operationsOf(product: Product, serviceId: string): Promise<Operation[]> {
-  const { items } = await product.call<{ items: Operation[] }>("GET", `/services/${serviceId}/operations`);
-  return items;
-}
-
-/** From the table, which also knows those of a service that is gone. */
+/** From the table, which also knows those of a service that is gone, and more than the API gives on one page. */
 function newOperations(product: Product, serviceId: string, known: ReadonlySet<string>) {
   return rowsIn(product, "select id, state, error from operation where service_id = ?", serviceId).filter(
     ({ id }) => !known.has(String(id)),
