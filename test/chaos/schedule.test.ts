@@ -1,6 +1,5 @@
 /** The generator of schedules: repeatable, within its bounds, and able to choose everything. */
 import { describe, expect, it } from "vitest";
-import { createRandom } from "./random.ts";
 import { describeSchedule, FAULTS, makeSchedule, timeline } from "./schedule.ts";
 
 const SEEDS = Array.from({ length: 300 }, (_, index) => index);
@@ -41,19 +40,5 @@ describe("a schedule", () => {
     const actions = all.flatMap((schedule) => schedule.actions);
     expect(new Set(actions.map(({ wish }) => wish)).size).toBe(5);
     expect(new Set(actions.map(({ slot }) => slot)).size).toBe(20);
-  });
-});
-
-describe("random numbers", () => {
-  it("are even enough, and a shuffle keeps everything", () => {
-    const random = createRandom(1);
-    const counts = new Map<number, number>();
-    for (let turn = 0; turn < 6_000; turn += 1) {
-      const face = random.between(1, 6);
-      counts.set(face, (counts.get(face) ?? 0) + 1);
-    }
-    expect([...counts.keys()].toSorted()).toEqual([1, 2, 3, 4, 5, 6]);
-    for (const count of counts.values()) expect(count).toBeGreaterThan(850);
-    expect(random.shuffled(SEEDS).toSorted((one, other) => one - other)).toEqual(SEEDS);
   });
 });

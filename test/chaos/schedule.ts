@@ -1,5 +1,5 @@
 /** What one schedule of chaos does and when: a pure function of its seed. */
-import { createRandom } from "./random.ts";
+import { createRandom } from "../support/random.ts";
 
 export const FAULTS = [
   "agent killed",

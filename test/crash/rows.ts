@@ -1,4 +1,5 @@
 /** The table of crash points: made of what the processes passed while an action was carried out undisturbed. */
+import { createRandom } from "../support/random.ts";
 
 /** In the words of `createProcess`. */
 export type ProcessName = "agent" | "control-plane";
@@ -39,9 +40,9 @@ export function withoutKnown(rows: readonly Row[], known: readonly Row[]): Row[]
 
 /** The same `seed` gives the same rows; the process alternates, so that both have their share. */
 export function sampleRows(rows: readonly Row[], count: number, seed: number): Row[] {
-  const random = mulberry32(seed);
+  const random = createRandom(seed);
   const drawn = rows
-    .map((row) => ({ row, at: random() }))
+    .map((row) => ({ row, at: random.next() }))
     .toSorted((a, b) => a.at - b.at)
     .map(({ row }) => row);
   const agent = drawn.filter(({ process }) => process === "agent").slice(0, Math.ceil(count / 2));
@@ -51,15 +52,4 @@ export function sampleRows(rows: readonly Row[], count: number, seed: number): R
 
 export function nameOf({ action, process, point, occurrence }: Row): string {
   return `${process}, ${action}: ${point} #${occurrence}`;
-}
-
-/** A small generator whose whole state is its seed; good enough to choose by. */
-function mulberry32(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

@@ -9,7 +9,7 @@ export interface Random {
   shuffled<T>(items: readonly T[]): T[];
 }
 
-/** Mulberry32: small, and good enough to choose what to break. */
+/** Mulberry32: small, and good enough to choose by. */
 export function createRandom(seed: number): Random {
   let state = seed >>> 0;
   const next = () => {
