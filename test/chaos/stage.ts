@@ -18,7 +18,7 @@ export interface Stage {
   product: Product;
   engine: OwnEngine;
   environmentId: string;
-  /** Like the product's, with one API key after the other. */
+  /** Like the product's, and waits where the API limits the rate. */
   ask: Product["ask"];
   strike(fault: Fault): Promise<void>;
   heal(fault: Fault): Promise<void>;
@@ -84,20 +84,12 @@ async function play(
   slots: number,
 ): Promise<Omit<Stage, "remove">> {
   const environmentId = await product.environment("chaos");
-  const keys = await Promise.all(
-    Array.from({ length: KEYS }, async (_, index) => {
-      const body = { name: `key ${index}`, role: "admin", expiresInDays: 1 };
-      return (await product.call<{ key: string }>("POST", `/workspaces/${product.login.workspaceId}/api-keys`, body))
-        .key;
-    }),
-  );
-  let asked = 0;
+  await product.spreadOver(KEYS);
   let made = 0;
   const ask: Product["ask"] = async <T>(method: string, path: string, body?: unknown, key?: string) => {
     const endMs = performance.now() + READY_MS;
     for (;;) {
-      asked += 1;
-      const answer = await product.ask<T>(method, path, body, key ?? keys[asked % keys.length]);
+      const answer = await product.ask<T>(method, path, body, key);
       // All witnesses of twenty services, again and again, are more than the API allows one address in a minute.
       if (answer.status !== 429 || performance.now() > endMs) return answer;
       await new Promise((done) => setTimeout(done, RATE_LIMITED_MS));
