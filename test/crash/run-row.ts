@@ -3,7 +3,7 @@ import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "nod
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Process, Product } from "../support/product.ts";
-import { disagreements } from "../support/truth.ts";
+import { agreeWithin } from "../support/truth.ts";
 import { until } from "../support/until.ts";
 import type { Act, Action } from "./actions.ts";
 import { commonRows, type ProcessName, type Row, rowsOf } from "./rows.ts";
@@ -84,7 +84,8 @@ async function runRow(product: Product, action: Action, row: Row): Promise<Verdi
   const problems: string[] = [];
   try {
     await ended(product, act, TRUE_WITHIN_MS);
-    await agree(product, act, sinceMs, readyAt + TRUE_WITHIN_MS);
+    const leftMs = Math.round(readyAt + TRUE_WITHIN_MS - performance.now());
+    await agree(product, act, sinceMs, leftMs);
   } catch (error) {
     problems.push(error instanceof Error ? error.message : String(error));
   }
@@ -134,16 +135,11 @@ async function ended(product: Product, act: Act, timeoutMs = ACTION_MS): Promise
 }
 
 /** Operations of earlier rows were judged in their own; to read them all again would meet the API's rate limit. */
-async function agree(product: Product, act: Act, sinceMs: number, endMs: number): Promise<void> {
-  for (;;) {
-    const found = act.services.length === 0 ? [] : await disagreements(product, act.services, { sinceMs });
-    if (found.length === 0) return;
-    if (performance.now() > endMs) throw new Error(found.join("; "));
-    await sleep(150);
-  }
+async function agree(product: Product, act: Act, sinceMs: number, timeoutMs: number): Promise<void> {
+  if (act.services.length > 0) await agreeWithin(product, act.services, timeoutMs, { sinceMs });
 }
 
 async function calm(product: Product, act: Act, sinceMs: number): Promise<void> {
   await ready(product);
-  await agree(product, act, sinceMs, performance.now() + TRUE_WITHIN_MS);
+  await agree(product, act, sinceMs, TRUE_WITHIN_MS);
 }
