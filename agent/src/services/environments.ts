@@ -1,13 +1,13 @@
 /** The network of an environment, without a way out, and each service's fixed address in it. */
-import { AppError, isAppError } from "@dflow/protocol";
-import type { FoundNetwork } from "../docker/docker.ts";
+import { AppError } from "@dflow/protocol";
 import type { NetworkRecord } from "../journal/journal.ts";
 import { checkOwned } from "../policy/policy.ts";
 import { createOneAtATime } from "../waiting.ts";
 import { makeInFreeRange } from "./free-range.ts";
-import { type Found, servicesInEnvironment } from "./look.ts";
+import { containersLabelled, type Found, servicesInEnvironment } from "./look.ts";
 import { agentLabel, LABEL, networkLabels, networkName, type Ownership } from "./naming.ts";
 import { createOutgoing, type Left, type Outgoing, type OutgoingDeps } from "./outgoing.ts";
+import { removeNetwork } from "./remove-network.ts";
 import { chooseAddress, partsOf } from "./subnets.ts";
 
 export interface Joined {
@@ -37,22 +37,10 @@ export function createEnvironments(deps: OutgoingDeps): Environments {
 
   /** Of this agent's containers in the network, also those that the journal knows nothing of. */
   const addressesInDocker = async (networkId: string, signal: AbortSignal) => {
-    const listed = await docker.listContainers(agentLabel(agentId), signal);
-    const containers = await Promise.all(listed.map(({ id }) => docker.findContainer(id, signal)));
+    const containers = await containersLabelled(docker, agentLabel(agentId), signal);
     return containers
-      .flatMap((container) => container?.networks ?? [])
+      .flatMap(({ networks }) => networks)
       .flatMap(({ id, address }) => (id === networkId && address !== undefined ? [address] : []));
-  };
-
-  /** One that lets traffic out is of an earlier version. Docker itself says whether anything runs in it. */
-  const giveWay = async (network: FoundNetwork): Promise<string | undefined> => {
-    try {
-      await docker.removeNetwork(network.id);
-      return undefined;
-    } catch (error) {
-      if (!isAppError(error) || error.code !== "docker_failed") throw error;
-      return error.message;
-    }
   };
 
   const join: Environments["join"] = async (owner, found, signal) => {
@@ -63,8 +51,10 @@ export function createEnvironments(deps: OutgoingDeps): Environments {
     if (existing !== undefined) checkOwned("network", name, existing.labels, agentId);
     let open: string | undefined;
     if (existing !== undefined && !existing.internal) {
-      open = await giveWay(existing);
-      if (open === undefined) existing = undefined;
+      // One that lets traffic out is of an earlier version.
+      const removal = await removeNetwork(docker, existing.id);
+      if (removal.outcome === "in_use") open = removal.words;
+      else existing = undefined;
     }
     const record = journal.networks.get(owner.environmentId);
     const [subnet] = existing?.subnets ?? [];
@@ -114,16 +104,11 @@ export function createEnvironments(deps: OutgoingDeps): Environments {
     const existing = (await docker.listNetworks(signal)).find(
       ({ name: one, labels }) => one === name && labels[LABEL.agent] === agentId,
     );
-    let removed = false;
-    try {
-      removed = existing !== undefined && (await docker.removeNetwork(existing.id, signal));
-    } catch (error) {
-      // A container of somebody else's in it is no reason to fail a deletion over; whoever comes next finds it again.
-      if (!isAppError(error) || error.code !== "docker_failed") throw error;
-      return [...wayOut, { name, what: `kept: ${error.message}` }];
-    }
+    const removal = existing && (await removeNetwork(docker, existing.id, signal));
+    if (removal?.outcome === "in_use") return [...wayOut, { name, what: `kept: ${removal.words}` }];
     journal.networks.remove(environmentId);
-    return [...wayOut, { name, what: removed ? "removed, nobody uses it any more" : "was gone already" }];
+    const what = removal?.outcome === "removed" ? "removed, nobody uses it any more" : "was gone already";
+    return [...wayOut, { name, what }];
   };
 
   return {

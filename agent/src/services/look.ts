@@ -39,17 +39,14 @@ export async function lookAtService(docker: Docker, subject: Subject, signal?: A
   const { agentId, serviceId, environmentId, volumeId, image } = subject;
   const label = serviceLabel(serviceId);
   const [containers, sameName, foundImage, labelledVolumes, namedVolume, networks] = await Promise.all([
-    docker
-      .listContainers(label, signal)
-      .then((listed) => Promise.all(listed.map(({ id }) => docker.findContainer(id, signal)))),
+    containersLabelled(docker, label, signal),
     docker.findContainer(containerName(serviceId, subject.generation), signal),
     image === undefined ? undefined : docker.findImage(image, signal),
     docker.listVolumes(label, signal),
     volumeId === undefined ? undefined : docker.findVolume(volumeName(volumeId), signal),
     environmentId === undefined ? [] : docker.listNetworks(signal),
   ]);
-  const present = containers.filter((container) => container !== undefined);
-  for (const one of sameName === undefined ? present : [...present, sameName]) {
+  for (const one of sameName === undefined ? containers : [...containers, sameName]) {
     checkOwned("container", one.name, one.labels, agentId);
   }
   const volumes = labelledVolumes.some((volume) => volume.name === namedVolume?.name)
@@ -68,12 +65,23 @@ export async function lookAtService(docker: Docker, subject: Subject, signal?: A
     return network;
   };
   return {
-    containers: present.toSorted((a, b) => generationOf(b.labels) - generationOf(a.labels)),
+    containers: containers.toSorted((a, b) => generationOf(b.labels) - generationOf(a.labels)),
     image: foundImage,
     volumes,
     network: networkNamed(networkName),
     outgoing: networkNamed(outgoingNetworkName),
   };
+}
+
+/** Running or not; without those that went between the two questions. `label` is "key" or "key=value". */
+export async function containersLabelled(
+  docker: Pick<Docker, "listContainers" | "findContainer">,
+  label: string,
+  signal?: AbortSignal,
+): Promise<FoundContainer[]> {
+  const listed = await docker.listContainers(label, signal);
+  const containers = await Promise.all(listed.map(({ id }) => docker.findContainer(id, signal)));
+  return containers.filter((container) => container !== undefined);
 }
 
 /** Services of this agent that have a container in the environment, running or not. */

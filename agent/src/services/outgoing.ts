@@ -1,8 +1,9 @@
 /** The outgoing network of an environment: made for the first service that needs a way out, gone with the last. */
-import { isAppError } from "@dflow/protocol";
 import { checkOwned } from "../policy/policy.ts";
 import { type FreeRangeDeps, makeInFreeRange } from "./free-range.ts";
+import { containersLabelled } from "./look.ts";
 import { agentLabel, LABEL, networkLabels, type Ownership, outgoingNetworkName, serviceOf } from "./naming.ts";
+import { removeNetwork } from "./remove-network.ts";
 
 /** A network that a service has left, and what became of it. */
 export interface Left {
@@ -26,11 +27,10 @@ export function createOutgoing(deps: OutgoingDeps): Outgoing {
 
   /** Also stopped ones, and those that the journal knows nothing of. */
   const servicesIn = async (networkId: string, signal?: AbortSignal) => {
-    const listed = await docker.listContainers(agentLabel(agentId), signal);
-    const containers = await Promise.all(listed.map(({ id }) => docker.findContainer(id, signal)));
-    return containers.flatMap((container) =>
-      container?.networks.some(({ id }) => id === networkId) ? [serviceOf(container.labels) ?? container.id] : [],
-    );
+    const containers = await containersLabelled(docker, agentLabel(agentId), signal);
+    return containers
+      .filter(({ networks }) => networks.some(({ id }) => id === networkId))
+      .map(({ id, labels }) => serviceOf(labels) ?? id);
   };
 
   const setMembers = (environmentId: string, members: string[]) => {
@@ -46,14 +46,9 @@ export function createOutgoing(deps: OutgoingDeps): Outgoing {
     if (existing === undefined) return [];
     const inUse = new Set([...members, ...(await servicesIn(existing.id, signal))]);
     if (inUse.size > 0) return [{ name, what: `kept, ${inUse.size} service(s) use it` }];
-    try {
-      await docker.removeNetwork(existing.id, signal);
-      return [{ name, what: "removed, nobody uses it any more" }];
-    } catch (error) {
-      // Somebody else's container in it is no reason to fail a database over.
-      if (!isAppError(error) || error.code !== "docker_failed") throw error;
-      return [{ name, what: `kept: ${error.message}` }];
-    }
+    const removal = await removeNetwork(docker, existing.id, signal);
+    const what = removal.outcome === "in_use" ? `kept: ${removal.words}` : "removed, nobody uses it any more";
+    return [{ name, what }];
   };
 
   return {
