@@ -1,6 +1,6 @@
 /** Puts a crash point before each Docker call, file write and journal write, and one after each that changes something. */
 import { basename } from "node:path";
-import type { CrashPoint } from "@dflow/protocol";
+import { type CrashPoint, writeNameOf } from "@dflow/protocol";
 import type { Clock, Files } from "./deps.ts";
 import type { Docker } from "./docker/docker.ts";
 import type { Database } from "./journal/database.ts";
@@ -66,7 +66,7 @@ export function databaseWithCrashPoints(database: Database, crashPoint: CrashPoi
   return {
     ...database,
     run(sql, ...values) {
-      const name = writeNameOf(sql);
+      const name = writeNameOf(sql) ?? sql;
       if (written !== undefined) {
         database.run(sql, ...values);
         if (!written.includes(name)) written.push(name);
@@ -93,9 +93,4 @@ export function databaseWithCrashPoints(database: Database, crashPoint: CrashPoi
       }
     },
   };
-}
-
-function writeNameOf(sql: string): string {
-  const [, verb, table] = /^(insert|update|delete)(?:\s+or\s+replace)?(?:\s+into|\s+from)?\s+(\w+)/i.exec(sql) ?? [];
-  return verb === undefined ? sql : `${verb.toLowerCase()} ${table}`;
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createCrashPoint } from "./crash-points.ts";
+import { createCrashPoint, writeNameOf } from "./crash-points.ts";
 
 function under(armed: () => string | undefined) {
   const noted: string[] = [];
@@ -45,3 +45,15 @@ test("what was armed and is no more is forgotten with its count", () => {
   pass("a before");
   expect(died).toEqual([4]);
 });
+
+test.each([
+  ["INSERT INTO operations VALUES (?, ?)", "insert operations"],
+  ["INSERT OR REPLACE INTO operations VALUES (?)", "insert operations"],
+  ["insert or ignore into operations values (?)", "insert operations"],
+  ["DELETE FROM lines WHERE operation_id = ?", "delete lines"],
+  ['insert into "audit" ("id") values (?)', "insert audit"],
+  ['update "service" set "generation" = ?', "update service"],
+  ['\n    delete from "event" where "id" < ?', "delete event"],
+  ['select "update" from "service"', undefined],
+  ["PRAGMA wal_checkpoint", undefined],
+])("%j is called %j", (sql, name) => expect(writeNameOf(sql)).toBe(name));

@@ -32,3 +32,9 @@ export function createCrashPoint({ armed, note, die }: CrashPointEffects): Crash
     if (passed === Number(target.slice(at + 1))) die();
   };
 }
+
+/** "insert operation": what a write is called in the name of its place. `undefined` when the statement is no write. */
+export function writeNameOf(sql: string): string | undefined {
+  const [, verb, table] = /^\s*(insert|update|delete)(?:\s+or\s+\w+)?(?:\s+into|\s+from)?\s+"?(\w+)/i.exec(sql) ?? [];
+  return verb === undefined ? undefined : `${verb.toLowerCase()} ${table}`;
+}

@@ -1,5 +1,5 @@
 /** Puts a crash point before and after each write to the database; of a transaction only its commit counts. */
-import type { CrashPoint } from "@dflow/protocol";
+import { type CrashPoint, writeNameOf } from "@dflow/protocol";
 import type { DatabaseConnection } from "kysely";
 
 /** There is one connection, so there is one transaction at a time. */
@@ -46,9 +46,4 @@ export function createMarkedWrites(crashPoint: CrashPoint): MarkedWrites {
       written = undefined;
     },
   };
-}
-
-function writeNameOf(sql: string): string | undefined {
-  const [, verb, table] = /^\s*(insert|update|delete)(?:\s+or\s+\w+)?(?:\s+into|\s+from)?\s+"?(\w+)/i.exec(sql) ?? [];
-  return verb === undefined ? undefined : `${verb.toLowerCase()} ${table}`;
 }
