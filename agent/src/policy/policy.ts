@@ -9,6 +9,7 @@ import {
   exactly,
   isRecord,
   listOf,
+  listOfOne,
   mapOf,
   matches,
   oneOf,
@@ -84,17 +85,17 @@ function bodyRules({ agentId, servicesDir }: PolicyScope): { body: Rules; host: 
     host: {
       NetworkMode: matches(NETWORK_NAME),
       // A resolver of anybody's choice would be a way out by itself.
-      Dns: (value) => listOf(oneOf("127.0.0.1"))(value) && (value as string[]).length === 1,
+      Dns: listOfOne(oneOf("127.0.0.1")),
       RestartPolicy: only({ Name: oneOf("no") }),
       LogConfig: only({ Type: oneOf("local"), Config: mapOf(oneOf("max-size", "max-file"), text) }),
       Mounts: listOf((value) => volume(value) || folder(value)),
       Tmpfs: mapOf(matches(MOUNT_TARGET), matches(/^size=\d+,mode=0700$/)),
       ShmSize: positive,
       PidsLimit: positive,
-      Ulimits: (value) => listOf(exactly(NO_CORE_DUMPS))(value) && (value as unknown[]).length === 1,
-      CapDrop: (value) => listOf(oneOf("ALL"))(value) && (value as string[]).length === 1,
+      Ulimits: listOfOne(exactly(NO_CORE_DUMPS)),
+      CapDrop: listOfOne(oneOf("ALL")),
       CapAdd: listOf(oneOf(...CAPABILITIES)),
-      SecurityOpt: (value) => listOf(oneOf("no-new-privileges"))(value) && (value as string[]).length === 1,
+      SecurityOpt: listOfOne(oneOf("no-new-privileges")),
       Memory: positive,
       MemorySwap: positive,
     },
@@ -137,7 +138,7 @@ function networkRules(agentId: string, isOutgoing: boolean): Rules {
     Internal: oneOf(!isOutgoing),
     IPAM: exactly({
       Driver: oneOf("default"),
-      Config: (value) => listOf(exactly(range))(value) && (value as unknown[]).length === 1,
+      Config: listOfOne(exactly(range)),
     }),
     Options: exactly(isOutgoing ? { "com.docker.network.bridge.enable_icc": oneOf("false") } : {}),
   };

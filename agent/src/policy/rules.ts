@@ -17,6 +17,10 @@ export const listOf =
   (rule: Rule): Rule =>
   (value) =>
     Array.isArray(value) && value.every(rule);
+export const listOfOne =
+  (rule: Rule): Rule =>
+  (value) =>
+    listOf(rule)(value) && (value as unknown[]).length === 1;
 export const only =
   (rules: Rules): Rule =>
   (value) =>
