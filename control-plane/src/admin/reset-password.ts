@@ -1,15 +1,13 @@
 /** Gives a user a new password and ends their sessions: for who is locked out, by who is at the host. */
-import { AppError } from "@dflow/protocol";
+import { AppError, PASSWORD_LENGTH } from "@dflow/protocol";
 import { writeAudit } from "../audit/write-audit.ts";
 import { createPeople, type PeopleDeps } from "../auth/people.ts";
 import { replacePassword } from "../auth/replace-password.ts";
 
-const PASSWORD_LENGTH = { least: 12, most: 128 } as const;
-
 /** Why this cannot be a password, or undefined. The same bounds as at the sign-in. */
 export function passwordProblem(password: string): string | undefined {
-  if (password.length < PASSWORD_LENGTH.least) return `A password has at least ${PASSWORD_LENGTH.least} characters.`;
-  if (password.length > PASSWORD_LENGTH.most) return `A password has at most ${PASSWORD_LENGTH.most} characters.`;
+  if (password.length < PASSWORD_LENGTH.min) return `A password has at least ${PASSWORD_LENGTH.min} characters.`;
+  if (password.length > PASSWORD_LENGTH.max) return `A password has at most ${PASSWORD_LENGTH.max} characters.`;
   return undefined;
 }
 

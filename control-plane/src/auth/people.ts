@@ -1,5 +1,5 @@
 /** People: passwords and sessions, by better-auth. Sign-up is closed; only what is named here can be reached. */
-import { AppError } from "@dflow/protocol";
+import { AppError, PASSWORD_LENGTH } from "@dflow/protocol";
 import { betterAuth } from "better-auth";
 import { isAPIError } from "better-auth/api";
 import type { Db, Trx } from "../db/database.ts";
@@ -171,7 +171,12 @@ function createBetterAuth({ config, db, random, sessionSecret }: PeopleDeps) {
     basePath: "/api/auth",
     secret: sessionSecret,
     database: { db: db as Db, type: "sqlite" },
-    emailAndPassword: { enabled: true, disableSignUp: true, minPasswordLength: 12, maxPasswordLength: 128 },
+    emailAndPassword: {
+      enabled: true,
+      disableSignUp: true,
+      minPasswordLength: PASSWORD_LENGTH.min,
+      maxPasswordLength: PASSWORD_LENGTH.max,
+    },
     session: { expiresIn: SESSION_SECONDS, updateAge: RENEW_AFTER_SECONDS, cookieCache: { enabled: false } },
     // No route of ours makes a verification token yet; one that is made some day is hashed from the first.
     verification: { storeIdentifier: "hashed" },

@@ -1,4 +1,5 @@
 /** Sign-in, sign-out and "who am I": the only three doors to sessions. */
+import { PASSWORD_LENGTH } from "@dflow/protocol";
 import { createRoute } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import { z } from "zod";
@@ -13,7 +14,9 @@ import type { Access } from "./access.ts";
 import type { People } from "./people.ts";
 import { actorOf } from "./principal.ts";
 
-const signIn = z.object({ email: z.email().max(254), password: z.string().min(1).max(128) }).meta({ id: "SignIn" });
+const signIn = z
+  .object({ email: z.email().max(254), password: z.string().min(1).max(PASSWORD_LENGTH.max) })
+  .meta({ id: "SignIn" });
 const user = z.object({ id: z.string(), email: z.string(), name: z.string() });
 const signedIn = z.object({ user }).meta({ id: "SignedIn" });
 const session = z.object({ user, expiresAt: z.string() }).nullable();

@@ -4,6 +4,7 @@ import { engineIdSchema } from "../engines.ts";
 import { failureSchema } from "../errors.ts";
 import { guardVerdictSchema } from "../guards.ts";
 import { displayNameSchema, idSchema, timeSchema } from "../ids.ts";
+import { PASSWORD_LENGTH } from "../passwords.ts";
 import { roleSchema } from "../roles.ts";
 import { MEMORY_BYTES_MIN } from "../spec.ts";
 import {
@@ -47,7 +48,7 @@ export const createdInvitationSchema = invitationSchema.extend({
 export const acceptInvitationSchema = z.object({
   token: z.string().min(1).max(200),
   name: displayNameSchema,
-  password: z.string().min(12, "12 characters at least.").max(128),
+  password: z.string().min(PASSWORD_LENGTH.min, `${PASSWORD_LENGTH.min} characters at least.`).max(PASSWORD_LENGTH.max),
 });
 
 export const createApiKeySchema = z.object({

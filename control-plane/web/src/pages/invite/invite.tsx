@@ -1,4 +1,5 @@
 /** Accepts an invitation: the token stands behind the `#` of the link, a name and a password come from the person. */
+import { PASSWORD_LENGTH } from "@dflow/protocol";
 import { useMutation } from "@tanstack/react-query";
 import { Link, useRouter } from "@tanstack/react-router";
 import { useState } from "react";
@@ -9,8 +10,6 @@ import { Button, buttonClass } from "../../ui/button.tsx";
 import { fieldError } from "../../ui/describe-error.ts";
 import { Field, Input } from "../../ui/field.tsx";
 import { Problem } from "../../ui/problem.tsx";
-
-const PASSWORD_MIN = 12;
 
 export function InvitePage() {
   const router = useRouter();
@@ -37,7 +36,7 @@ export function InvitePage() {
       </Entrance>
     );
   }
-  const short = password.length < PASSWORD_MIN ? `${PASSWORD_MIN} characters at least.` : undefined;
+  const short = password.length < PASSWORD_LENGTH.min ? `${PASSWORD_LENGTH.min} characters at least.` : undefined;
   const wrongName = fieldError(accept.error, "name");
   const wrongPassword = fieldError(accept.error, "password") ?? (tried ? short : undefined);
   return (
@@ -62,7 +61,7 @@ export function InvitePage() {
             />
           )}
         </Field>
-        <Field label="Password" help={`${PASSWORD_MIN} characters at least.`} error={wrongPassword}>
+        <Field label="Password" help={`${PASSWORD_LENGTH.min} characters at least.`} error={wrongPassword}>
           {(ids) => (
             <Input
               {...ids}
