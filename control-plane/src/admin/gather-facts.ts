@@ -67,7 +67,7 @@ async function databaseFacts(file: string, keys: Keys | undefined): Promise<Data
   if (damage.length > 0) return { ...NO_DATABASE, database: asFound };
   const db = createDatabase(file);
   try {
-    const unknown = await unknownMigrations(db).catch(() => []);
+    const unknown = await unknownMigrations(db);
     if (!(await isMigrated(db))) return { ...NO_DATABASE, database: { ...asFound, unknownMigrations: unknown } };
     return {
       database: { damage, migrated: true, unknownMigrations: unknown, sealedOpen: await doesOpen(db, keys) },

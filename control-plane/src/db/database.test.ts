@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { sql } from "kysely";
 import { afterEach, expect, test } from "vitest";
 import { createDatabase, type Db } from "./database.ts";
-import { isMigrated, migrate } from "./migrate.ts";
+import { isMigrated, migrate, unknownMigrations } from "./migrate.ts";
 
 const opened: Db[] = [];
 afterEach(async () => {
@@ -39,6 +39,21 @@ test("a migration that ends half-way leaves nothing behind, and runs when it is 
   await sql.raw(`drop table audit`).execute(db);
   await migrate(db);
   expect(await isMigrated(db)).toBe(true);
+});
+
+test("migrations of a newer version are named, and a file without any has none", async () => {
+  const db = open();
+  expect(await unknownMigrations(db)).toEqual([]);
+  await migrate(db);
+  expect(await unknownMigrations(db)).toEqual([]);
+  await sql`insert into kysely_migration (name, timestamp) values ('9999-later', '2026-01-01')`.execute(db);
+  expect(await unknownMigrations(db)).toEqual(["9999-later"]);
+});
+
+test("migrations that cannot be read are an error, not none", async () => {
+  const db = open();
+  await sql.raw(`create table kysely_migration (something_else text)`).execute(db);
+  await expect(unknownMigrations(db)).rejects.toThrow("no such column: name");
 });
 
 test("the file is written with WAL, full sync and foreign keys", async () => {

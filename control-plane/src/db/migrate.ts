@@ -30,8 +30,10 @@ export async function isMigrated(db: Db): Promise<boolean> {
   return known.every((migration) => migration.executedAt !== undefined);
 }
 
-/** Migrations of this database that this version does not know: a newer one has written it. */
+/** Migrations of this database that this version does not know: a newer one has written it. None before the first. */
 export async function unknownMigrations(db: Db): Promise<string[]> {
+  const tables = await sql`select 1 from sqlite_master where type = 'table' and name = 'kysely_migration'`.execute(db);
+  if (tables.rows.length === 0) return [];
   const { rows } = await sql<{ name: string }>`select name from kysely_migration`.execute(db);
   return rows.map(({ name }) => name).filter((name) => !(name in MIGRATIONS));
 }
