@@ -23,7 +23,7 @@ import type { ThisProcess } from "./link/link-state.ts";
 export function createClock(): Clock {
   // os.uptime() is shared by all processes of a boot; performance.now() is precise. Together: both.
   const offsetMs = uptime() * 1_000 - performance.now();
-  const bootId = readOr("/proc/sys/kernel/random/boot_id", "unknown").trim();
+  const bootId = readBootId();
   return {
     wallMs: () => Date.now(),
     monotonicMs: () => Math.round(offsetMs + performance.now()),
@@ -109,7 +109,7 @@ export function createProcesses(): ThisProcess {
     identityOf(pid) {
       // The name in brackets may hold anything, so fields are counted from behind it; the 20th is the start time.
       const startedAt = /^.*\) (?:\S+ ){19}(\d+)/s.exec(readOr(`/proc/${pid}/stat`, ""))?.[1];
-      return startedAt && `${readOr("/proc/sys/kernel/random/boot_id", "unknown").trim()}:${pid}:${startedAt}`;
+      return startedAt && `${readBootId()}:${pid}:${startedAt}`;
     },
   };
 }
@@ -143,6 +143,10 @@ function syncFolder(path: string): void {
   } finally {
     closeSync(folder);
   }
+}
+
+function readBootId(): string {
+  return readOr("/proc/sys/kernel/random/boot_id", "unknown").trim();
 }
 
 function readOr(path: string, otherwise: string): string {
