@@ -1,8 +1,8 @@
 /** What is being done when a process dies: each action prepares its ground, acts, and says what has to be true afterwards. */
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import type { Operation, Service } from "@dflow/protocol";
 import { docker, type Product, psql } from "../support/product.ts";
+import { readSqlite } from "../support/read-sqlite.ts";
 import { until } from "../support/until.ts";
 
 export interface Act {
@@ -244,10 +244,5 @@ function idsIn(product: Product, sql: string): string[] {
 }
 
 function rowsIn(product: Product, sql: string, ...values: string[]): Record<string, unknown>[] {
-  const database = new DatabaseSync(join(product.home, "control-plane/control-plane.sqlite"), { readOnly: true });
-  try {
-    return database.prepare(sql).all(...values);
-  } finally {
-    database.close();
-  }
+  return readSqlite(join(product.home, "control-plane/control-plane.sqlite"), (all) => all(sql, ...values));
 }

@@ -1,12 +1,12 @@
 /** Asks the four witnesses of a service what they know of it: the API, the control plane's file, the journal, Docker. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { DatabaseSync } from "node:sqlite";
 import { type Operation, type Service, TERMINAL_OPERATION_STATES } from "@dflow/protocol";
 import type { NetworkRecord, OperationRecord, ServiceRecord, VolumeRecord } from "../../agent/src/journal/journal.ts";
 import { LABEL } from "../../agent/src/services/naming.ts";
 import { tryDocker } from "./docker-engine.ts";
 import type { Product } from "./product.ts";
+import { readSqlite } from "./read-sqlite.ts";
 import type { ContainerFacts, Facts, OperationFacts, ServiceFacts } from "./truth-rules.ts";
 
 export type Witnessed = Pick<Product, "ask" | "home" | "serverId" | "dockerEnv">;
@@ -105,7 +105,7 @@ async function readLog(get: <T>(path: string) => Promise<T | undefined>, id: str
 type Plane = ReturnType<typeof readPlane>;
 
 function readPlane({ home }: Witnessed, { sinceMs = 0 }: Scope) {
-  return withFile(join(home, "control-plane/control-plane.sqlite"), (all) => ({
+  return readSqlite(join(home, "control-plane/control-plane.sqlite"), (all) => ({
     services: all("SELECT * FROM service"),
     operations: all("SELECT * FROM operation WHERE created_at >= ? ORDER BY created_at, id", sinceMs),
     everyOperation: all("SELECT id, service_id, kind, generation, state FROM operation"),
@@ -117,7 +117,7 @@ type JournalRows = ReturnType<typeof readJournal>;
 
 function readJournal(path: string) {
   const damaged: string[] = [];
-  return withFile(path, (all) => {
+  return readSqlite(path, (all) => {
     const read = <T>(table: string): T[] =>
       all(`SELECT id, body, sha256 FROM ${table}`).flatMap(({ id, body, sha256 }) => {
         const isWhole = createHash("sha256").update(String(body)).digest("hex") === sha256;
@@ -132,17 +132,6 @@ function readJournal(path: string) {
       damaged,
     };
   });
-}
-
-/** Never written to: a witness is not to be helped. */
-function withFile<T>(path: string, work: (all: (sql: string, ...values: number[]) => Row[]) => T): T {
-  const file = new DatabaseSync(path, { readOnly: true });
-  try {
-    file.exec("PRAGMA busy_timeout = 5000");
-    return work((sql, ...values) => file.prepare(sql).all(...values));
-  } finally {
-    file.close();
-  }
 }
 
 interface Labelled {
