@@ -23,6 +23,7 @@ import { identifyRequest, limitBody, limitRatePerPrincipal, securityHeaders } fr
 import { apiDocument, registerSecurity } from "./http/openapi.ts";
 import { problemResponse } from "./http/problem.ts";
 import { type ApiRouter, createRouter } from "./http/router.ts";
+import { createSlowRefusal } from "./http/slow-refusal.ts";
 import { createStreamLimit } from "./http/stream-limit.ts";
 import { createTurns } from "./http/turns.ts";
 import { createInstallRoutes } from "./install/routes.ts";
@@ -105,7 +106,8 @@ export async function createApp(deps: Deps, agents: AgentsSide): Promise<App> {
   if (deps.config.webDir !== undefined) app.use(await dashboardFiles(deps.config.webDir));
 
   const onRefusal = () => meters.requests.count(429, 0);
-  const door = createFrontDoor({ ...deps, addresses, known, turns, onRefusal }, (request, bindings) =>
+  const slow = createSlowRefusal(deps.timers, deps.config.limits.refusalDelayMs);
+  const door = createFrontDoor({ ...deps, addresses, known, turns, slow, onRefusal }, (request, bindings) =>
     app.fetch(request, bindings),
   );
 

@@ -22,6 +22,8 @@ const limitsSchema = z.strictObject({
   connectionsPerAddress: z.number().int().min(8).default(512),
   /** Of all addresses together, agents' websockets not counted. Ten KiB each that the process keeps for the next. */
   connections: z.number().int().min(16).default(2_000),
+  /** How late a 429 is given; see http/slow-refusal.ts. 0: at once. */
+  refusalDelayMs: z.number().int().min(0).max(2_000).default(250),
   /**
    * Passwords of strangers that are hashed side by side, at 32 MiB and a core each. One core is left for everything else,
    * and of Node's four threads one for whoever is known and one for signatures.

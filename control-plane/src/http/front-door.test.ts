@@ -6,6 +6,7 @@ import { createTestPlatform, type TestPlatform } from "../testing/platform.ts";
 import { createAddressReader } from "./client-address.ts";
 import { createFrontDoor, type FrontDoor } from "./front-door.ts";
 import { createKnownCallers, type KnownCallers } from "./known-callers.ts";
+import { createSlowRefusal } from "./slow-refusal.ts";
 import { createTurns } from "./turns.ts";
 
 let platform: TestPlatform;
@@ -18,7 +19,8 @@ let refusals: number;
 /** What the event loop would run next. */
 let next: (() => void)[];
 
-function open(raw: Record<string, unknown> = {}): void {
+/** Refusals are given at once where `refusalDelayMs` does not say otherwise. */
+function open(raw: Record<string, unknown> = {}, refusalDelayMs = 0): void {
   const config = parseConfig(raw, { dataDir: "/data" });
   door = createFrontDoor(
     {
@@ -27,14 +29,16 @@ function open(raw: Record<string, unknown> = {}): void {
       addresses: createAddressReader(config.trustedProxies),
       known,
       turns: createTurns((task) => next.push(task), { perAddress: 2, inAll: 10 }),
+      slow: createSlowRefusal(platform.timers, refusalDelayMs),
       log: pino({ base: null }, { write: (line) => void logged.push(JSON.parse(line)) }),
       onRefusal: () => {
         refusals += 1;
       },
     },
     (request) => {
-      inside.push(new URL(request.url).pathname);
-      return new Response("inside");
+      const { pathname } = new URL(request.url);
+      inside.push(pathname);
+      return new Response("inside", { status: pathname === "/too-many" ? 429 : 200 });
     },
   );
 }
@@ -75,6 +79,19 @@ test("an address over its limit is refused with the time to wait, before anythin
   expect((await askMany(1, "203.0.113.2"))[0]).toBe(200);
   platform.advance(40_000);
   expect((await askMany(1, "203.0.113.1"))[0]).toBe(200);
+});
+
+test("a refusal is held back, from whichever side of the door it comes, until the server stops", async () => {
+  open({ limits: { requestsPerMinute: 60 } }, 250);
+  await askMany(60, "203.0.113.1");
+  const statuses: number[] = [];
+  void ask("/", "203.0.113.1").then(({ status }) => statuses.push(status));
+  void ask("/too-many", "203.0.113.2").then(({ status }) => statuses.push(status));
+  await turn();
+  expect([inside.at(-1), statuses]).toEqual(["/too-many", []]);
+  door.stop();
+  await turn();
+  expect(statuses).toEqual([429, 429]);
 });
 
 test("a forged header hides nobody, and a trusted proxy's is believed", async () => {

@@ -9,6 +9,7 @@ import { type AddressReader, forwardedFor, isPrivateAddress, limitedAddress } fr
 import { credentialOf, type KnownCallers } from "./known-callers.ts";
 import { createRateLimiter } from "./rate-limit.ts";
 import { securityHeadersOf } from "./security-headers.ts";
+import type { SlowRefusal } from "./slow-refusal.ts";
 import type { Turns } from "./turns.ts";
 
 type Bindings = Partial<HttpBindings>;
@@ -24,6 +25,7 @@ export type FrontDoorDeps = Pick<Deps, "config" | "clock" | "timers" | "random" 
   addresses: AddressReader;
   known: KnownCallers;
   turns: Turns;
+  slow: SlowRefusal;
   /** Called for each request that goes no further. */
   onRefusal(): void;
 };
@@ -33,7 +35,7 @@ const MINUTE_MS = 60_000;
 const CROWD_RETRY_S = 2;
 
 export function createFrontDoor(deps: FrontDoorDeps, inside: Fetch): FrontDoor {
-  const { config, addresses, known, turns, log } = deps;
+  const { config, addresses, known, turns, slow, log } = deps;
   const perAddress = createRateLimiter({ limit: config.limits.requestsPerMinute, windowMs: MINUTE_MS }, deps.clock);
   const refusal = createRefusal(deps);
   const ledger = createLedger();
@@ -54,28 +56,33 @@ export function createFrontDoor(deps: FrontDoorDeps, inside: Fetch): FrontDoor {
     log.warn({ peer }, "X-Forwarded-For is not believed: if this peer is your proxy, name it in trustedProxies");
   };
 
+  const answer: Fetch = (request, bindings) => {
+    const { incoming } = bindings;
+    const headers = incoming?.headers ?? {};
+    const peer = addresses.read(incoming?.socket.remoteAddress, undefined);
+    warnOfProxy(peer, headers);
+    const address = limitedAddress(addresses.read(incoming?.socket.remoteAddress, forwardedFor(headers)));
+    const retryAfterSeconds = perAddress.refusal(address);
+    if (retryAfterSeconds !== undefined) return refuse(address, retryAfterSeconds);
+    if (known.isKnown(credentialOf(headers.authorization, headers.cookie))) return inside(request, bindings);
+    const place = turns.take(address);
+    if (place === "full") return refuse(address, CROWD_RETRY_S);
+    if (place === undefined) return inside(request, bindings);
+    return place.then(() => inside(request, bindings));
+  };
+
   return {
-    fetch(request, bindings) {
-      const { incoming } = bindings;
-      const headers = incoming?.headers ?? {};
-      const peer = addresses.read(incoming?.socket.remoteAddress, undefined);
-      warnOfProxy(peer, headers);
-      const address = limitedAddress(addresses.read(incoming?.socket.remoteAddress, forwardedFor(headers)));
-      const retryAfterSeconds = perAddress.refusal(address);
-      if (retryAfterSeconds !== undefined) return refuse(address, retryAfterSeconds);
-      if (known.isKnown(credentialOf(headers.authorization, headers.cookie))) return inside(request, bindings);
-      const place = turns.take(address);
-      if (place === "full") return refuse(address, CROWD_RETRY_S);
-      if (place === undefined) return inside(request, bindings);
-      return place.then(() => inside(request, bindings));
-    },
+    fetch: (request, bindings) => slow.pace(answer(request, bindings)),
     start() {
       cancelReport = deps.timers.every(MINUTE_MS, () => {
         const refused = ledger.take();
         if (refused !== undefined) log.warn(refused, "requests were refused at the door");
       });
     },
-    stop: () => cancelReport?.(),
+    stop() {
+      cancelReport?.();
+      slow.stop();
+    },
   };
 }
 

@@ -76,9 +76,11 @@ export async function startApi(raw: unknown = {}, source: Partial<ConfigSource> 
   const keys = await loadKeys(dataDir, platform.random);
   const db = createDatabase(join(dataDir, "control-plane.sqlite"));
   await migrate(db);
+  const config = parseConfig(raw, { dataDir, ...source });
   const deps: Deps = {
     ...platform,
-    config: parseConfig(raw, { dataDir, ...source }),
+    // Time stands still until a test moves it: a refusal that waits would not come.
+    config: { ...config, limits: { ...config.limits, refusalDelayMs: 0 } },
     db,
     hub: createEventHub("test"),
     log: pino({ level: "silent" }),
