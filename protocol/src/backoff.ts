@@ -5,10 +5,19 @@ export interface BackoffLimits {
   capMs: number;
 }
 
-export const LINK_BACKOFF: BackoffLimits = { baseMs: 1_000, capMs: 60_000 };
+const LINK_BASE_MS = 1_000;
+
+/**
+ * How an agent waits that has had no session for `awayMs`. A control plane that was restarted has all of its agents back
+ * within seconds; one that is gone for good is asked every few minutes.
+ */
+export function linkBackoff(awayMs: number): BackoffLimits {
+  if (awayMs < 5 * 60_000) return { baseMs: LINK_BASE_MS, capMs: 15_000 };
+  return { baseMs: LINK_BASE_MS, capMs: awayMs < 60 * 60_000 ? 60_000 : 5 * 60_000 };
+}
 
 /** Delay before attempt `attempt` (0 for the first retry): uniform in [0, min(cap, base × 2^attempt)], never under 50 ms. */
-export function backoffMs(attempt: number, random: () => number, limits: BackoffLimits = LINK_BACKOFF): number {
+export function backoffMs(attempt: number, random: () => number, limits: BackoffLimits): number {
   const ceiling = Math.min(limits.capMs, limits.baseMs * 2 ** Math.min(attempt, 30));
   return Math.max(50, Math.floor(random() * ceiling));
 }

@@ -15,7 +15,7 @@ export interface Stage {
 }
 
 /** A control plane that dies every few seconds is this test's doing; in life the agent waits longer each time. */
-const FORGIVING = { linkStableMs: 500 };
+const FORGIVING = { linkStableMs: 1 };
 const LAYER_BYTES = 500_000;
 
 export async function startStage(): Promise<Stage> {

@@ -198,25 +198,47 @@ test("waits an hour after it was revoked", async () => {
   expect(sockets).toHaveLength(2);
 });
 
-test("doubles its patience, and forgets the failures after a stable minute", async () => {
-  connection.start();
+/** Refused again and again until a moment; the waits in between. */
+async function refusedUntil(endMs: number): Promise<number[]> {
   const delays: number[] = [];
-  for (let attempt = 0; attempt < 8; attempt += 1) {
+  while (clock.monotonicMs() < endMs) {
     const before = sockets.length;
     last().events.closed(1006, "refused");
     const fromMs = clock.monotonicMs();
     while (sockets.length === before) await clock.advance(100);
     delays.push(clock.monotonicMs() - fromMs);
   }
-  expect(delays).toEqual([500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
-  const socket = await becomeReady();
+  return delays;
+}
+
+test("doubles its patience, and has more of it the longer it is away", async () => {
+  const MINUTE_MS = 60_000;
+  const startMs = clock.monotonicMs();
+  connection.start();
+  const soon = await refusedUntil(startMs + 5 * MINUTE_MS);
+  expect(soon.slice(0, 6)).toEqual([500, 1_000, 2_000, 4_000, 7_500, 7_500]);
+  expect(Math.max(...soon)).toBe(7_500);
+  expect(new Set(await refusedUntil(startMs + 60 * MINUTE_MS))).toEqual(new Set([30_000]));
+  expect(new Set(await refusedUntil(startMs + 90 * MINUTE_MS))).toEqual(new Set([150_000]));
+});
+
+test("is patient for a short time again once it had a session, and begins anew after a stable one", async () => {
+  connection.start();
+  await refusedUntil(clock.monotonicMs() + 600_000);
+  const short = await becomeReady();
+  await clock.advance(1_000);
+  short.events.closed(1006, "cut");
+  await clock.advance(7_400);
+  expect(last()).toBe(short);
+  await clock.advance(100);
+  const stable = await becomeReady(2);
   for (let second = 0; second < 61; second += 1) {
     await clock.advance(1_000);
-    socket.says("heartbeat_ack", {}, 1);
+    stable.says("heartbeat_ack", {}, 2);
   }
-  socket.events.closed(1006, "cut");
+  stable.events.closed(1006, "cut");
   await clock.advance(500);
-  expect(sockets.at(-1)).not.toBe(socket);
+  expect(last()).not.toBe(stable);
 });
 
 test("drops a repeated frame, and ends the socket at a gap", async () => {

@@ -8,6 +8,7 @@ import {
   CLOSE,
   judgeSequence,
   LINK_LIMITS,
+  linkBackoff,
   messageOf,
   type OutgoingToControlPlane,
   reconnectFloorMs,
@@ -81,6 +82,8 @@ export function createConnection(deps: ConnectionDeps, events: ConnectionEvents)
   let phase: LinkPhase = "waiting";
   let current: Attempt | undefined;
   let failures = 0;
+  /** When there was a session last. */
+  let awaySinceMs = clock.monotonicMs();
   let cancelPhase: Cancel = () => undefined;
   let cancelHeartbeat: Cancel = () => undefined;
   let cancelStable: Cancel = () => undefined;
@@ -234,7 +237,11 @@ export function createConnection(deps: ConnectionDeps, events: ConnectionEvents)
     current = undefined;
     cancelHeartbeat();
     cancelStable();
-    const delayMs = Math.max(backoffMs(failures, random.fraction), reconnectFloorMs(code));
+    if (attempt.session !== undefined) awaySinceMs = clock.monotonicMs();
+    const delayMs = Math.max(
+      backoffMs(failures, random.fraction, linkBackoff(clock.monotonicMs() - awaySinceMs)),
+      reconnectFloorMs(code),
+    );
     failures += 1;
     log.warn(
       { code, reason, retryInMs: delayMs },

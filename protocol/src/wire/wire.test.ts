@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { backoffMs, LINK_BACKOFF } from "../backoff.ts";
+import { backoffMs, linkBackoff } from "../backoff.ts";
 import { formatEnrolmentToken, parseEnrolmentToken } from "./enrol.ts";
 import { toAgentSchema, toControlPlaneSchema } from "./frames.ts";
 import { decodeLogData, encodeLogData } from "./log-data.ts";
@@ -94,16 +94,28 @@ describe("enrolment token", () => {
 });
 
 describe("backoff", () => {
+  const MINUTE_MS = 60_000;
+
   it("is spread over the whole window, grows to the cap and is never zero", () => {
+    const limits = { baseMs: 1_000, capMs: 60_000 };
     fc.assert(
       fc.property(fc.nat(10_000), fc.double({ min: 0, max: 0.999999, noNaN: true }), (attempt, random) => {
-        const delay = backoffMs(attempt, () => random);
+        const delay = backoffMs(attempt, () => random, limits);
         expect(delay).toBeGreaterThanOrEqual(50);
-        expect(delay).toBeLessThanOrEqual(LINK_BACKOFF.capMs);
+        expect(delay).toBeLessThanOrEqual(limits.capMs);
       }),
     );
-    expect(backoffMs(0, () => 0.5)).toBe(500);
-    expect(backoffMs(3, () => 0.5)).toBe(4_000);
-    expect(backoffMs(20, () => 0.5)).toBe(30_000);
+    expect([0, 3, 20].map((attempt) => backoffMs(attempt, () => 0.5, limits))).toEqual([500, 4_000, 30_000]);
+  });
+
+  it.each([
+    [0, 15_000],
+    [5 * MINUTE_MS - 1, 15_000],
+    [5 * MINUTE_MS, 60_000],
+    [60 * MINUTE_MS - 1, 60_000],
+    [60 * MINUTE_MS, 5 * MINUTE_MS],
+    [1e12, 5 * MINUTE_MS],
+  ])("of an agent that is away for %i ms ends at %i ms", (awayMs, capMs) => {
+    expect(linkBackoff(awayMs).capMs).toBe(capMs);
   });
 });
