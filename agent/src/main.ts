@@ -4,10 +4,11 @@ import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { AppError, createCrashPoint, isAppError, messageOf } from "@dflow/protocol";
 import { pino } from "pino";
-import { createAgent } from "./agent.ts";
+import { type AgentDeps, createAgent } from "./agent.ts";
 import { type Config, dataPaths, loadEnrolment, loadSettings } from "./config.ts";
 import { createDockerode } from "./docker/dockerode.ts";
 import { lockFolder } from "./journal/database.ts";
+import { whenThereIsRoom } from "./journal/when-there-is-room.ts";
 import { enrol } from "./link/enrol.ts";
 import { readLinkState } from "./link/link-state.ts";
 import { loadKey } from "./link/signing.ts";
@@ -126,13 +127,14 @@ async function runAgent(args: Arguments): Promise<number> {
     );
     return EXIT.notEnrolled;
   }
-  const lock = lockFolder(paths.lock);
   const log = createLog(settings.logLevel, pino.destination({ dest: 1, sync: true }));
   const realClock = clock();
+  const room = { clock: realClock, log };
+  const lock = await whenThereIsRoom(room, () => lockFolder(paths.lock));
   const config: Config = Object.freeze({ dataDir, settings, enrolment });
   const scope = { agentId: enrolment.agentId, servicesDir: paths.services };
   const crashFolder = process.env.DFLOW_CRASH_POINTS;
-  const agent = createAgent(config, {
+  const deps: AgentDeps = {
     clock: realClock,
     random: createRandom(),
     files,
@@ -148,7 +150,8 @@ async function runAgent(args: Arguments): Promise<number> {
     agentVersion: AGENT_VERSION,
     process: createProcesses(),
     crashPoint: crashFolder === undefined ? undefined : createCrashPoint(createCrashPointEffects(crashFolder)),
-  });
+  };
+  const agent = await whenThereIsRoom(room, () => createAgent(config, deps));
   const onFatal = (error: unknown) => {
     log.error({ err: error }, "the agent ends by a bug; it goes on at its next start");
     process.exit(EXIT.failed);

@@ -1,4 +1,5 @@
 /** A disk that is full under the agent, and under the control plane: refused in words, nothing lost, and it goes on by itself. */
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Operation, Problem, Service } from "@dflow/protocol";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -64,6 +65,19 @@ describe("a full disk", () => {
     agentDisk.free();
     const ended = await product.ended(operation.id);
     expect(["succeeded", "failed"]).toContain(ended.state);
+    await agreeWithin(product, [service.id], 10_000);
+  });
+
+  it("of the agent when it starts: it waits for room, says so, and is back by itself", async () => {
+    await product.agent.kill();
+    // The index of the write-ahead log, which SQLite makes anew, for which there is now no block left.
+    rmSync(join(product.home, "agent", "journal.db-shm"));
+    agentDisk.fill();
+    product.agent.start();
+    await until("its word", () => product.agent.log().includes("waits for room on its disk"));
+    agentDisk.free();
+    await until("the agent to be back", isOnline, 30_000);
+    expect(product.agent.endedByItself()).toBeUndefined();
     await agreeWithin(product, [service.id], 10_000);
   });
 

@@ -87,6 +87,8 @@ function openChecked({ path, schema, trials }: OpenOptions): Database {
 /** SQLite's primary codes that say nothing of the content: PERM BUSY LOCKED NOMEM READONLY IOERR FULL CANTOPEN. */
 const OF_THE_MOMENT = [3, 5, 6, 7, 8, 10, 13, 14];
 const FULL = 13;
+/** Of the input and output errors the one that says the same: SHMSIZE, the write-ahead log's index found no room. */
+const NO_ROOM_FOR_INDEX = 4874;
 /** Of the input and output errors those that do: READ SHORT_READ DATA CORRUPTFS. */
 const UNREADABLE = [266, 522, 8202, 8458];
 
@@ -101,7 +103,7 @@ function codeOf(error: unknown): number | undefined {
 
 function named(error: unknown): unknown {
   const code = codeOf(error);
-  if (code === undefined || (code & 0xff) !== FULL) return error;
+  if (code === undefined || ((code & 0xff) !== FULL && code !== NO_ROOM_FOR_INDEX)) return error;
   return new AppError("disk_full", "the agent's own disk is full, so its journal cannot be written", {
     hint: "Free space on the disk of the agent's data folder.",
     cause: error,
@@ -118,7 +120,7 @@ export function lockFolder(path: string): { release(): void } {
     database.exec("PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE");
   } catch (error) {
     database.close();
-    if (!/locked|busy/i.test(messageOf(error))) throw error;
+    if (!/locked|busy/i.test(messageOf(error))) throw named(error);
     throw new AppError("service_busy", `another agent runs with this data folder (${path} is locked)`, {
       hint: "Stop the other agent first, or give this one a data folder of its own.",
       cause: error,
