@@ -103,7 +103,7 @@ class OneConnectionDriver extends SqliteDriver {
     super({
       database: async () => {
         opened.sqlite = open(file);
-        return opened.sqlite;
+        return withKeptStatements(opened.sqlite);
       },
     });
     this.#opened = opened;
@@ -143,6 +143,24 @@ class OneConnectionDriver extends SqliteDriver {
     this.#writes?.rollBack();
     if (this.#opened.sqlite?.inTransaction === true) await super.rollbackTransaction(connection);
   }
+}
+
+/** More than there are statements in the code; a list of ids gives as many as it has lengths. */
+const STATEMENTS_MAX = 500;
+
+/** SQLite compiles each statement once instead of at every use. Where a schema changes it compiles again by itself. */
+function withKeptStatements(sqlite: BetterSqlite3.Database): Pick<BetterSqlite3.Database, "prepare" | "close"> {
+  const kept = new Map<string, BetterSqlite3.Statement>();
+  const prepare = (sql: string) => {
+    const known = kept.get(sql);
+    if (known !== undefined) return known;
+    const [oldest] = kept.keys();
+    if (kept.size >= STATEMENTS_MAX && oldest !== undefined) kept.delete(oldest);
+    const statement = sqlite.prepare(sql);
+    kept.set(sql, statement);
+    return statement;
+  };
+  return { prepare: prepare as BetterSqlite3.Database["prepare"], close: () => sqlite.close() };
 }
 
 function open(file: string): BetterSqlite3.Database {
