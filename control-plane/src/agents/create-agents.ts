@@ -6,8 +6,8 @@ import type { Deps } from "../deps.ts";
 import { createAddressReader, forwardedFor } from "../http/client-address.ts";
 import type { ApiEnv } from "../http/context.ts";
 import type { Agents } from "./agents.ts";
-import { type Connection, createConnection } from "./connection.ts";
-import { type Authenticated, ownHosts } from "./handshake.ts";
+import { type Connection, createConnection, type Wire } from "./connection.ts";
+import { type Authenticated, ownHosts, type Peer } from "./handshake.ts";
 import { createLogHints } from "./hints.ts";
 import { createLinks } from "./links.ts";
 import { endLost } from "./lost-operations.ts";
@@ -21,6 +21,8 @@ export interface AgentsSide extends Agents {
   routes: Hono<ApiEnv>;
   /** Takes the server's upgrade requests. Call it after start(). */
   attach(server: Server): void;
+  /** Takes a websocket that is open: of the listener, or of whatever else carries one. */
+  accept(wire: Wire, peer: Peer): Connection;
   start(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -97,25 +99,26 @@ export function createAgents(deps: Deps): AgentsSide {
   const addresses = createAddressReader(config.trustedProxies);
   const addressOf = ({ socket, headers }: IncomingMessage): string =>
     addresses.read(socket.remoteAddress, forwardedFor(headers));
-  const sockets = createSocketServer({ ...deps, addressOf }, (wire, request, address) => {
-    const hosts = ownHosts(config.publicUrl, config.listen.host, request.socket.localPort ?? config.listen.port);
-    const connection = createConnection(
-      deps,
-      wire,
-      { hosts, address },
-      {
-        authenticated: (connection, who, socket) => begin(connection, who, socket, address),
-        seen: links.seen,
-        ended,
-      },
-    );
+  const accept = (wire: Wire, peer: Peer): Connection => {
+    const connection = createConnection(deps, wire, peer, {
+      authenticated: (connection, who, socket) => begin(connection, who, socket, peer.address),
+      seen: links.seen,
+      ended,
+    });
     connections.add(connection);
     return connection;
-  });
+  };
+  const sockets = createSocketServer({ ...deps, addressOf }, (wire, request, address) =>
+    accept(wire, {
+      hosts: ownHosts(config.publicUrl, config.listen.host, request.socket.localPort ?? config.listen.port),
+      address,
+    }),
+  );
 
   return {
     routes: enrolmentRoutes(deps),
     attach: sockets.attach,
+    accept,
     async start() {
       await links.start();
       const upSinceMs = deps.clock.monotonicMs();

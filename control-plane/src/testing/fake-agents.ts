@@ -60,6 +60,9 @@ export function createFakeAgents(): FakeAgents {
     disconnect: (serverId) => disconnected.push(serverId),
     routes: new Hono(),
     attach: () => {},
+    accept() {
+      throw new Error("no agent connects here");
+    },
     start: async () => {},
     stop: async () => {},
   };
