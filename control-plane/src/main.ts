@@ -15,6 +15,7 @@ import { databaseFile } from "./data-folder.ts";
 import { createDatabase } from "./db/database.ts";
 import { lockDataDir } from "./db/lock.ts";
 import { migrate } from "./db/migrate.ts";
+import { openWhenThereIsRoom } from "./db/open-when-there-is-room.ts";
 import type { Deps } from "./deps.ts";
 import { createEventHub } from "./events/hub.ts";
 import { apiDocument } from "./http/openapi.ts";
@@ -90,8 +91,7 @@ async function serve(config: Config): Promise<void> {
 
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
   const unlock = lockDataDir(config.dataDir);
-  const deps = await openDeps(config, log);
-  await migrate(deps.db);
+  const deps = await openWhenThereIsRoom({ log, pause }, () => openDeps(config, log));
   const app = await createApp(deps, createAgents(deps));
   await app.start();
   const server = createHttpServer({ fetch: app.fetch, addresses: app.addresses, limits: config.limits });
@@ -116,6 +116,8 @@ async function serve(config: Config): Promise<void> {
   process.once("SIGTERM", stop);
   process.once("SIGINT", stop);
 }
+
+const pause = (ms: number) => new Promise<void>((done) => setTimeout(done, ms));
 
 async function shutDown(deps: Deps, app: App, server: Server): Promise<void> {
   const closed = new Promise<void>((done) => server.close(() => done()));
