@@ -1,6 +1,7 @@
 /** Plays one schedule on a stage, lets it calm down, and says where dashboard, API, journal and Docker disagree. */
 import type { Service } from "@dflow/protocol";
 import { tryDocker } from "../support/docker-engine.ts";
+import type { Product } from "../support/product.ts";
 import { agreeWithin } from "../support/truth.ts";
 import { until } from "../support/until.ts";
 import type { Dashboard } from "./dashboard.ts";
@@ -120,6 +121,19 @@ async function shouldRun({ services }: Stage, withinMs: number): Promise<string[
   }
 }
 
+/** A container that Docker itself started again runs before its database answers; how long may it take? */
+const RECOVERY_MS = 20_000;
+const RECOVERS = /not yet accepting connections|the database system is starting up|No such file or directory/;
+
+async function answerOf(args: string[], env: Product["dockerEnv"]): ReturnType<typeof tryDocker> {
+  const end = performance.now() + RECOVERY_MS;
+  for (;;) {
+    const answer = await tryDocker(args, { env });
+    if (answer.code === 0 || !RECOVERS.test(answer.stderr) || performance.now() > end) return answer;
+    await new Promise((done) => setTimeout(done, 500));
+  }
+}
+
 /** Each database that runs is given a row that names it, once, and has to have it ever after. */
 async function rowsAreThere({ product, services, marked }: Stage): Promise<string[]> {
   const said: string[] = [];
@@ -128,7 +142,7 @@ async function rowsAreThere({ product, services, marked }: Stage): Promise<strin
     const mark = `create table kept as select '${id}' as id`;
     const sql = marked.has(id) ? "select id from kept" : mark;
     const args = ["exec", observed.containerId ?? "", "psql", "-U", "postgres", "-d", name.replaceAll("-", "_")];
-    const { code, stdout, stderr } = await tryDocker([...args, "-Atqc", sql], { env: product.dockerEnv });
+    const { code, stdout, stderr } = await answerOf([...args, "-Atqc", sql], product.dockerEnv);
     if (code !== 0) said.push(`${name}: the API says running, and it does not answer: ${stderr.trim()}`);
     else if (!marked.has(id)) marked.add(id);
     else if (stdout.trim() !== id) said.push(`${name}: its row is gone, it says ${stdout.trim()}`);

@@ -8,7 +8,14 @@ export interface OperationFacts {
   id: string;
   kind: OperationKind;
   /** The row in the control plane's file. */
-  plane: { state: OperationState; generation: number; ended: boolean; started: boolean; errorCode?: string };
+  plane: {
+    state: OperationState;
+    generation: number;
+    ended: boolean;
+    started: boolean;
+    sent: boolean;
+    errorCode?: string;
+  };
   /** Absent when the API says that there is none. `numbers` are those of its log's lines, in the order they came. */
   api:
     | {
@@ -128,8 +135,10 @@ function ofOperation(operation: OperationFacts, allowed: Allowed): string[] {
   }
   if (plane.state === "unknown" && !(allowed.unknown ?? []).includes(id)) say("it ended as unknown");
   if (journal === undefined) {
-    // A command that was refused, or never sent, is in no journal; one that did anything is.
-    if (plane.started || plane.state === "succeeded")
+    // A command that was refused, or never sent, is in no journal; one that did anything is. The deletion of what was
+    // never sent to any server is done without one.
+    const withoutServer = kind === "delete" && plane.state === "succeeded" && !plane.sent;
+    if (!withoutServer && (plane.started || plane.state === "succeeded"))
       say(`the control plane says ${plane.state}, the journal has no such operation`);
   } else {
     if (journal.outcome !== plane.state) {

@@ -6,7 +6,7 @@ function deploy(part: Partial<OperationFacts> = {}): OperationFacts {
   return {
     id: "op-1",
     kind: "deploy",
-    plane: { state: "succeeded", generation: 1, ended: true, started: true },
+    plane: { state: "succeeded", generation: 1, ended: true, started: true, sent: true },
     api: { state: "succeeded", ended: true, lastedMs: 5, lineCount: 3, numbers: [0, 1, 2], complete: true },
     journal: { outcome: "succeeded", lineCount: 3, acknowledged: true },
     saysLeftover: false,
@@ -18,7 +18,7 @@ function deploy(part: Partial<OperationFacts> = {}): OperationFacts {
 /** The same end from all witnesses. */
 function ended(state: "failed" | "unknown" | "expired", part: Partial<OperationFacts> = {}): OperationFacts {
   return deploy({
-    plane: { state, generation: 1, ended: true, started: true },
+    plane: { state, generation: 1, ended: true, started: true, sent: true },
     api: { state, ended: true, lastedMs: 5, lineCount: 3, numbers: [0, 1, 2], complete: true },
     journal: { outcome: state, lineCount: 3, acknowledged: true },
     ...part,
@@ -145,7 +145,7 @@ describe("what agrees", () => {
         operations: [
           ended("failed", {
             journal: undefined,
-            plane: { state: "failed", generation: 1, ended: true, started: false },
+            plane: { state: "failed", generation: 1, ended: true, started: false, sent: true },
           }),
         ],
       }),
@@ -198,7 +198,9 @@ describe("a lie", () => {
   const LIES: [what: string, service: ServiceFacts, says: RegExp][] = [
     [
       "an operation that never ends",
-      running({ operations: [deploy({ plane: { state: "running", generation: 1, ended: false, started: true } })] }),
+      running({
+        operations: [deploy({ plane: { state: "running", generation: 1, ended: false, started: true, sent: true } })],
+      }),
       /control plane says running, and nothing goes on/,
     ],
     [

@@ -270,6 +270,7 @@ function operationFacts(row: Row, api: ApiAnswers, journal: JournalRows): Operat
       generation: Number(row.generation),
       ended: row.ended_at !== null && isTerminal(row.state),
       started: row.started_at !== null,
+      sent: row.sent_at !== null,
       ...(error === undefined ? {} : { errorCode: error.code }),
     },
     api: answer && {
