@@ -23,6 +23,7 @@ export const ERROR_STATUS = {
   not_deployed: 409,
   data_missing: 409,
   server_unreachable: 409,
+  server_quarantined: 409,
   already_stopped: 409,
   not_cancellable: 409,
   // Engines.

@@ -54,6 +54,18 @@ describe("guard", () => {
     expect(guard("stop", fresh).sentence).toBe("Please deploy the service before stopping.");
   });
 
+  it("does nothing on a quarantined server but change the control plane's own row, and names the way out", () => {
+    const refused = SERVICE_ACTIONS.filter((action) => action !== "credentials" && action !== "change");
+    for (const action of refused) {
+      const facts: GuardFacts = { ...(action === "deploy" ? fresh : running), link: "quarantined", role: "admin" };
+      expect(guard(action, facts)).toMatchObject({ verdict: "refused", code: "server_quarantined" });
+      expect(guard(action, facts).sentence).toContain("Re-key");
+    }
+    for (const action of ["credentials", "change"] as const) {
+      expect(guard(action, { ...running, link: "quarantined", role: "admin" }).verdict).toBe("allowed");
+    }
+  });
+
   it("restarts a stopped database and does not stop it twice", () => {
     const stopped: GuardFacts = { ...running, observed: "exited", desired: "stopped" };
     expect(guard("restart", stopped).verdict).toBe("allowed");

@@ -83,6 +83,7 @@ export function guard(action: ServiceAction, facts: GuardFacts): GuardVerdict {
       remedy: { label: "Show it", action: "operation" },
     };
   }
+  if (facts.link === "quarantined" && action !== "change") return quarantinedVerdict(facts.serverName);
   // A change is of the control plane's own row; the server hears of it with the next Deploy or Restart.
   if (action === "delete" || action === "change") return ALLOWED;
   if (action !== "deploy" && !facts.everDeployed) {
@@ -128,7 +129,17 @@ export function isDataGone(facts: Pick<GuardFacts, "observed" | "volume">): bool
   return (facts.observed === "missing" || facts.observed === "not_deployed") && facts.volume === "absent";
 }
 
+function quarantinedVerdict(serverName: string): GuardVerdict {
+  return {
+    verdict: "refused",
+    code: "server_quarantined",
+    sentence: `Server ${serverName} is quarantined: two machines use its identity. Re-key the one to keep.`,
+    remedy: { label: "Show the server", action: "server" },
+  };
+}
+
 function guardLogs(facts: GuardFacts): GuardVerdict {
+  if (facts.link === "quarantined") return quarantinedVerdict(facts.serverName);
   if (facts.link !== "online") {
     return {
       verdict: "refused",

@@ -57,6 +57,7 @@ describe("a text", () => {
     [`the key dfk_${SECRET} is unknown`, "dfk_[redacted] is unknown"],
     [`invite#dfi_${SECRET}`, "dfi_[redacted]"],
     [`token jt1.0199-aa.${SECRET}.thumb, twice`, "jt1.[redacted], twice"],
+    [`token rk1.0199-aa.${SECRET}.thumb, twice`, "rk1.[redacted], twice"],
     [`connect to postgres://shop:${SECRET}@orders:5432/shop`, "postgres://shop:[redacted]@orders:5432/shop"],
     [`redis://:${SECRET}@cache:6379`, "redis://:[redacted]@cache:6379"],
     [`Cookie: dflow.session_token=${SECRET}.abc; theme=dark`, "dflow.session_token=[redacted]; theme=dark"],

@@ -14,7 +14,7 @@ const SECRET_NAMES = new Set(
 /** Secrets that are known by their look, wherever they stand. No class here matches a quote: a JSON line stays JSON. */
 const SECRET_TEXTS: readonly [RegExp, string][] = [
   [/\b(dfk_|dfi_)[A-Za-z0-9_-]+/g, `$1${REDACTED}`],
-  [/\bjt1\.[A-Za-z0-9._-]*[A-Za-z0-9_-]/g, `jt1.${REDACTED}`],
+  [/\b(jt1|rk1)\.[A-Za-z0-9._-]*[A-Za-z0-9_-]/g, `$1.${REDACTED}`],
   [/\b(Bearer|Basic) +[A-Za-z0-9._~+/=-]+/gi, `$1 ${REDACTED}`],
   [/\b([a-z][a-z0-9+.-]*:\/\/[^\s:/@"'\\,]*):[^\s/@"'\\,]+@/gi, `$1:${REDACTED}@`],
   [/(session_token=)[^;\s"'\\,]+/g, `$1${REDACTED}`],

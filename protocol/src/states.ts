@@ -75,7 +75,8 @@ export const OPEN_OPERATION_LABELS: Record<OperationKind, string> = {
   delete: "Deleting",
 };
 
-export const linkStateSchema = z.enum(["online", "unreachable", "never_connected"]);
+/** `quarantined`: two machines use this server's identity, so neither is listened to. */
+export const linkStateSchema = z.enum(["online", "unreachable", "never_connected", "quarantined"]);
 export type LinkState = z.infer<typeof linkStateSchema>;
 
 /** One observation of a service by its agent. */

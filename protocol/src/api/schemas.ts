@@ -90,6 +90,9 @@ export const serverSchema = z.object({
   workspaceId: idSchema,
   name: z.string(),
   link: linkStateSchema,
+  quarantinedAt: timeSchema
+    .nullable()
+    .describe("Since when two machines are known to use this server's identity. Ended by a re-key"),
   lastSeenAt: timeSchema.nullable(),
   connectedAt: timeSchema.nullable(),
   publicHost: z.string().nullable(),

@@ -7,10 +7,15 @@ export const ENROL_PATH = "/agent/v1/enrol";
 
 const base64url32 = z.string().regex(/^[A-Za-z0-9_-]{43}$/, "32 bytes, base64url");
 
-/** `jt1.<token id>.<secret>.<thumbprint of the control plane's key>`. */
-export const ENROLMENT_TOKEN_PATTERN = /^jt1\.([0-9a-f-]{36})\.([A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})$/;
+/** `jt1.<token id>.<secret>.<thumbprint of the control plane's key>`; `rk1.` when it gives a known server a new key. */
+export const ENROLMENT_TOKEN_PATTERN = /^(jt1|rk1)\.([0-9a-f-]{36})\.([A-Za-z0-9_-]{43})\.([A-Za-z0-9_-]{43})$/;
+
+/** `join`: for a server that is not known yet. `rekey`: for the one server that it was made for. */
+export type EnrolmentTokenKind = "join" | "rekey";
+const PREFIX: Record<EnrolmentTokenKind, string> = { join: "jt1", rekey: "rk1" };
 
 export interface EnrolmentToken {
+  kind: EnrolmentTokenKind;
   tokenId: string;
   secret: string;
   controlPlaneId: string;
@@ -20,13 +25,13 @@ export interface EnrolmentToken {
 export function parseEnrolmentToken(text: string): EnrolmentToken | undefined {
   const match = ENROLMENT_TOKEN_PATTERN.exec(text.trim());
   if (match === null) return undefined;
-  const [, tokenId, secret, controlPlaneId] = match;
+  const [, prefix, tokenId, secret, controlPlaneId] = match;
   if (tokenId === undefined || secret === undefined || controlPlaneId === undefined) return undefined;
-  return { tokenId, secret, controlPlaneId };
+  return { kind: prefix === PREFIX.rekey ? "rekey" : "join", tokenId, secret, controlPlaneId };
 }
 
 export function formatEnrolmentToken(token: EnrolmentToken): string {
-  return `jt1.${token.tokenId}.${token.secret}.${token.controlPlaneId}`;
+  return `${PREFIX[token.kind]}.${token.tokenId}.${token.secret}.${token.controlPlaneId}`;
 }
 
 /** The text that the enrolment MAC covers: HMAC-SHA256(key = SHA-256(secret), kid + "\n" + nonce), base64url. */
@@ -60,6 +65,8 @@ export const enrolPayloadSchema = z.object({
   nonce: base64url32,
   mac: base64url32,
   facts: agentFactsSchema,
+  /** With a token that re-keys: the server that this machine is, so that no other machine takes its place by mistake. */
+  rekeys: idSchema.optional(),
 });
 export type EnrolPayload = z.infer<typeof enrolPayloadSchema>;
 

@@ -31,6 +31,16 @@ const msSchema = z.number().int().nonnegative();
 /** How long ago something was, in milliseconds. A century at most: older is nonsense that no date could hold. */
 const ageMsSchema = msSchema.max(100 * 366 * 24 * 3_600_000);
 
+/**
+ * The join counter: 0 at enrolment, one more with each connection. Both sides keep it, so an agent that offers an old one
+ * is a copy of another, or a machine that was set back. Far below where integers lose their last digit.
+ */
+const epochSchema = z
+  .number()
+  .int()
+  .min(0)
+  .max(2 ** 48);
+
 // Handshake. Signed payloads are JWS (EdDSA) of the schemas below.
 
 export const challengeSchema = z.object({
@@ -47,6 +57,8 @@ export const authPayloadSchema = z.object({
   connectionId: idSchema,
   nonce: nonceSchema,
   agentNonce: nonceSchema,
+  /** The last epoch that this agent has on disk for its key. */
+  epoch: epochSchema,
   facts: agentFactsSchema,
 });
 export type AuthPayload = z.infer<typeof authPayloadSchema>;
@@ -57,11 +69,16 @@ export const welcomePayloadSchema = z.object({
   agentNonce: nonceSchema,
   agentId: idSchema,
   session: z.number().int().positive(),
+  /** The next epoch: on the agent's disk before it says `ready`. */
+  epoch: epochSchema,
   heartbeatMs: msSchema,
   /** Either side ends the socket after this long without any frame. */
   deadlineMs: msSchema,
 });
 export type WelcomePayload = z.infer<typeof welcomePayloadSchema>;
+
+/** The agent has the welcome's epoch on disk. Before this frame it sends nothing else, and the session begins with it. */
+export const readySchema = z.object({ epoch: epochSchema });
 
 const signedSchema = z.object({ jws: z.string().max(8 * 1024) });
 
@@ -206,6 +223,7 @@ export type ToAgent = z.infer<typeof toAgentSchema>;
 /** Agent → control plane. */
 export const toControlPlaneSchema = z.discriminatedUnion("type", [
   frame("auth", signedSchema),
+  frame("ready", readySchema),
   frame("ack", ackSchema),
   frame("progress", progressSchema),
   frame("result", resultSchema),

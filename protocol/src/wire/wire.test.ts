@@ -79,10 +79,12 @@ describe("sequence", () => {
 });
 
 describe("enrolment token", () => {
-  const token = { tokenId: id, secret: "s".repeat(43), controlPlaneId: "k".repeat(43) };
+  const token = { kind: "join", tokenId: id, secret: "s".repeat(43), controlPlaneId: "k".repeat(43) } as const;
 
-  it("comes back as it went, with the white space of a pasted line", () => {
-    expect(parseEnrolmentToken(` ${formatEnrolmentToken(token)}\n`)).toEqual(token);
+  it("comes back as it went, with the white space of a pasted line, whatever it is for", () => {
+    for (const one of [token, { ...token, kind: "rekey" } as const]) {
+      expect(parseEnrolmentToken(` ${formatEnrolmentToken(one)}\n`)).toEqual(one);
+    }
   });
 
   it.each(["", "jt1", `jt2.${id}.${token.secret}.${token.controlPlaneId}`, `jt1.${id}.${token.secret}`])(
