@@ -10,6 +10,7 @@ import { createJournal } from "./journal/journal.ts";
 import { createConnection } from "./link/connection.ts";
 import { createDelivery } from "./link/delivery.ts";
 import { createDispatch } from "./link/dispatch.ts";
+import { createEpochs } from "./link/epochs.ts";
 import { createHandshake } from "./link/handshake.ts";
 import { type ThisProcess, writeLinkState } from "./link/link-state.ts";
 import type { AgentKey } from "./link/signing.ts";
@@ -169,10 +170,11 @@ export function createAgent(config: Config, deps: AgentDeps): Agent {
     delivery.begin();
   };
 
+  const epochs = createEpochs({ files, log, path: paths.epoch, kid: key.kid, expendable: paths.link });
   const connection = createConnection(
     {
       ...{ clock, random, log, dial, stableMs: settings.linkStableMs },
-      handshake: createHandshake({ key, random, enrolment, facts }),
+      handshake: createHandshake({ key, random, enrolment, epochs, facts }),
     },
     {
       ready: () => void onReady(),

@@ -27,6 +27,8 @@ const enrolmentSchema = z.object({
   serverName: z.string(),
   controlPlaneUrl: z.string(),
   controlPlaneId: z.string(),
+  /** Id of the token that gave this agent its key, when that was a re-key. */
+  rekeyedBy: idSchema.optional(),
 });
 /** Who this agent is and whom it obeys. */
 export type Enrolment = z.infer<typeof enrolmentSchema>;
@@ -42,6 +44,9 @@ export const dataPaths = (dataDir: string) => ({
   settings: `${dataDir}/config.json`,
   enrolment: `${dataDir}/agent.json`,
   key: `${dataDir}/key.json`,
+  /** The key that a re-key has made and that is not in use yet. */
+  newKey: `${dataDir}/key.new.json`,
+  epoch: `${dataDir}/epoch.json`,
   journal: `${dataDir}/journal.db`,
   lock: `${dataDir}/agent.lock`,
   link: `${dataDir}/link.json`,

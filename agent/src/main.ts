@@ -33,7 +33,8 @@ const EXIT = { failed: 1, usage: 2, locked: 3, notEnrolled: 4, notOnline: 5 } as
 
 const USAGE = `dFlow agent ${AGENT_VERSION}
 
-  agent enrol --url URL --data-dir DIR [--token-file FILE]   make this server known; the token comes from the file or from standard input
+  agent enrol --url URL --data-dir DIR [--token-file FILE]   make this server known, or give it the new key of a re-key;
+                                                             the token comes from the file or from standard input
   agent run --data-dir DIR                                   connect and work
   agent status --data-dir DIR                                say whether this server is online; code 0 only when it is
   agent version`;
@@ -75,7 +76,7 @@ async function runEnrol(args: Arguments): Promise<number> {
   const realClock = clock();
   const host = createHost(dataDir, () => process.memoryUsage.rss());
   const docker = createDockerode({ socketPath: settings.dockerSocket, clock: realClock, inspectBody: () => undefined });
-  const { enrolment, already } = await enrol(
+  const { enrolment, outcome } = await enrol(
     {
       clock: realClock,
       files,
@@ -94,14 +95,21 @@ async function runEnrol(args: Arguments): Promise<number> {
         };
       },
     },
-    { url: required(args.url, "--url"), dataDir, readToken: () => readToken(args.tokenFile) },
+    {
+      url: required(args.url, "--url"),
+      dataDir,
+      tokenGiven: args.tokenFile !== undefined || !process.stdin.isTTY,
+      readToken: () => readToken(args.tokenFile),
+    },
   );
   const { agentId, serverName, controlPlaneUrl } = enrolment;
-  process.stdout.write(
-    already
-      ? `This server is enrolled already: "${serverName}" at ${controlPlaneUrl} (agent ${agentId}).\n`
-      : `Enrolled as "${serverName}" at ${controlPlaneUrl} (agent ${agentId}).\n`,
-  );
+  const who = `"${serverName}" at ${controlPlaneUrl} (agent ${agentId})`;
+  const words = {
+    enrolled: `Enrolled as ${who}.`,
+    already: `This server is enrolled already: ${who}.`,
+    rekeyed: `Re-keyed ${who}. Restart the agent: one that runs goes on with the old key, which is refused.`,
+  };
+  process.stdout.write(`${words[outcome]}\n`);
   return 0;
 }
 

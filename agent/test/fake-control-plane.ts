@@ -51,10 +51,10 @@ export async function startFakeControlPlane(options: FakeControlPlaneOptions = {
   const sign = (payload: object) =>
     new CompactSign(Buffer.from(JSON.stringify(payload))).setProtectedHeader({ alg: "EdDSA", jwk }).sign(privateKey);
 
-  const token = { tokenId: randomUUIDv7(), secret: nonce(), controlPlaneId };
+  const token = { kind: "join" as const, tokenId: randomUUIDv7(), secret: nonce(), controlPlaneId };
   const agents = new Map<string, { agentId: string; jwk: JWK }>();
   const nonces = new Set<string>();
-  const state = { acknowledge: options.acknowledge ?? true, dropEnrolAnswers: 0, session: 0 };
+  const state = { acknowledge: options.acknowledge ?? true, dropEnrolAnswers: 0, session: 0, offered: [] as number[] };
   const frames: ToControlPlane[] = [];
   const logData: LogData[] = [];
   const logs = new Map<string, LogLine[]>();
@@ -91,6 +91,11 @@ export async function startFakeControlPlane(options: FakeControlPlaneOptions = {
       .digest("base64url");
     if (!nonces.delete(claim.nonce) || claim.tokenId !== token.tokenId || claim.mac !== mac) {
       return problem(401, "token_invalid", "this token is not valid", "Make a new one.");
+    }
+    const rekeyed = [...agents.values()].find(({ agentId }) => agentId === claim.rekeys);
+    if (rekeyed !== undefined) {
+      agents.clear();
+      agents.set(kid, rekeyed);
     }
     const known = agents.get(kid);
     if (known === undefined && agents.size > 0)
@@ -134,7 +139,11 @@ export async function startFakeControlPlane(options: FakeControlPlaneOptions = {
         }
         state.session += 1;
         const { agentNonce, agentId, connectionId } = auth;
-        const welcome = { connectionId, agentNonce, agentId, session: state.session, heartbeatMs, deadlineMs };
+        state.offered.push(auth.epoch);
+        const welcome = {
+          ...{ connectionId, agentNonce, agentId, heartbeatMs, deadlineMs },
+          ...{ session: state.session, epoch: auth.epoch + 1 },
+        };
         const jws = await sign(welcome);
         write({ type: "welcome", data: { jws } }, 0);
         frames.push(frame);
@@ -187,6 +196,8 @@ export async function startFakeControlPlane(options: FakeControlPlaneOptions = {
   return {
     url,
     token: formatEnrolmentToken(token),
+    /** The same, as it is given for a server that is known. */
+    rekeyToken: formatEnrolmentToken({ ...token, kind: "rekey" }),
     controlPlaneId,
     state,
     agents,

@@ -1,4 +1,10 @@
-import { CLOSE, type OutgoingToControlPlane, type ToAgent, type WelcomePayload } from "@dflow/protocol";
+import {
+  CLOSE,
+  type OutgoingToControlPlane,
+  reconnectFloorMs,
+  type ToAgent,
+  type WelcomePayload,
+} from "@dflow/protocol";
 import fc from "fast-check";
 import { beforeEach, expect, test } from "vitest";
 import { newId } from "../../test/commands.ts";
@@ -60,13 +66,27 @@ let sockets: FakeSocket[];
 let seen: string[];
 let frames: ToAgent[];
 let connection: Connection;
+/** What stands on the disk, and what was said on the socket at the moment it was written. */
+let kept: { epoch: number; saidBefore: string[] }[];
+let diskIsFull: boolean;
 
 const handshake: Handshake = {
   url: "ws://127.0.0.1:1/agent/v1",
   answer: async ({ connectionId }) => ({ jws: "signed", asked: { connectionId, agentNonce: NONCE } }),
   accept: async (jws, asked): Promise<WelcomePayload> => {
     if (jws === "forged") throw new Error("it is signed by another key");
-    return { ...asked, agentId: newId(), session: Number(jws), heartbeatMs: 1_000, deadlineMs: 5_000 };
+    return {
+      ...asked,
+      agentId: newId(),
+      session: Number(jws),
+      epoch: 40 + Number(jws),
+      heartbeatMs: 1_000,
+      deadlineMs: 5_000,
+    };
+  },
+  keep(epoch) {
+    if (diskIsFull) throw new Error("ENOSPC: no space left on device");
+    kept.push({ epoch, saidBefore: sockets.at(-1)?.sent.map(({ type }) => type) ?? [] });
   },
 };
 
@@ -75,6 +95,8 @@ beforeEach(() => {
   sockets = [];
   seen = [];
   frames = [];
+  kept = [];
+  diskIsFull = false;
   const random = { id: newId, bytes: (count: number) => new Uint8Array(count), fraction: () => 0.5 };
   const dial = (_url: string, _subprotocol: string, events: SocketEvents) => {
     const socket = new FakeSocket(events);
@@ -111,9 +133,54 @@ test("signs the challenge, takes the welcome, and numbers its frames of that ses
   connection.send(BEAT);
   expect(socket.sent.map(({ type, seq, session }) => [type, seq, session])).toEqual([
     ["auth", 1, 0],
-    ["heartbeat", 2, 7],
+    ["ready", 2, 7],
+    ["heartbeat", 3, 7],
   ]);
   expect(seen).toEqual(["ready 7"]);
+});
+
+test("has the welcome's epoch on disk before it says that it is ready, and says nothing else before that", async () => {
+  connection.start();
+  const socket = await becomeReady(7);
+  expect(kept).toEqual([{ epoch: 47, saidBefore: ["auth"] }]);
+  expect(socket.sent[1]).toMatchObject({ type: "ready", data: { epoch: 47 } });
+});
+
+test("has no session while its epoch cannot be kept, and comes back soon", async () => {
+  connection.start();
+  diskIsFull = true;
+  const refused = await becomeReady(7);
+  expect([refused.sent.map(({ type }) => type), seen]).toEqual([["auth"], []]);
+  expect(refused.closedWith).toBe(CLOSE.goingAway);
+  diskIsFull = false;
+  await clock.advance(1_000);
+  await becomeReady(8);
+  expect([kept.map(({ epoch }) => epoch), seen]).toEqual([[48], ["ready 8"]]);
+});
+
+test("keeps no epoch of a connection that is gone by the time its welcome was checked", async () => {
+  connection.start();
+  const socket = last();
+  socket.events.opened();
+  socket.says("challenge", { connectionId: newId(), nonce: NONCE, controlPlaneId: "cp" });
+  await clock.advance(0);
+  socket.says("welcome", { jws: "7" });
+  socket.events.closed(1006, "cut");
+  await clock.advance(0);
+  expect([kept, seen]).toEqual([[], []]);
+});
+
+test("returns after about five minutes, not all copies at once, when another machine uses its identity", async () => {
+  connection.start();
+  const socket = await becomeReady();
+  socket.events.closed(CLOSE.identityConflict, "identity conflict");
+  expect(seen).toEqual(["ready 1", "lost"]);
+  await clock.advance(299_000);
+  expect(sockets).toHaveLength(1);
+  await clock.advance(1_000);
+  expect(sockets).toHaveLength(2);
+  const floors = [0, 0.5, 0.999].map((fraction) => reconnectFloorMs(CLOSE.identityConflict, fraction));
+  expect(floors).toEqual([240_000, 300_000, 359_880]);
 });
 
 test("sends nothing before the session", async () => {

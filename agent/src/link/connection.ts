@@ -1,7 +1,7 @@
 /**
  * The link's state machine: the one owner of the socket.
  * INVARIANTS: at most one socket; in every phase but `stopped` a timer runs that ends it; events of an older socket are
- * ignored by its number; nothing but handshake frames leaves before `ready`.
+ * ignored by its number; nothing but `auth` leaves before `ready`, and `ready` only when the epoch is on disk.
  */
 import {
   backoffMs,
@@ -183,6 +183,12 @@ export function createConnection(deps: ConnectionDeps, events: ConnectionEvents)
   };
 
   const becomeReady = (attempt: Attempt, welcome: WelcomePayload) => {
+    try {
+      handshake.keep(welcome.epoch);
+    } catch (error) {
+      // A session that the disk knows nothing of would make this server look like a copy of itself.
+      return refuse(attempt, CLOSE.goingAway, `the epoch cannot be kept: ${messageOf(error)}`);
+    }
     attempt.session = { number: welcome.session, deadlineMs: welcome.deadlineMs };
     armDeadline(attempt, attempt.session);
     cancelStable = clock.after(stableMs, () => {
@@ -195,6 +201,7 @@ export function createConnection(deps: ConnectionDeps, events: ConnectionEvents)
       });
     };
     beat();
+    write(attempt, { type: "ready", data: { epoch: welcome.epoch } });
     log.info({ session: welcome.session }, "connected");
     events.ready(welcome);
     const held = attempt.held ?? [];
@@ -240,7 +247,7 @@ export function createConnection(deps: ConnectionDeps, events: ConnectionEvents)
     if (attempt.session !== undefined) awaySinceMs = clock.monotonicMs();
     const delayMs = Math.max(
       backoffMs(failures, random.fraction, linkBackoff(clock.monotonicMs() - awaySinceMs)),
-      reconnectFloorMs(code),
+      reconnectFloorMs(code, random.fraction()),
     );
     failures += 1;
     log.warn(

@@ -23,19 +23,19 @@ function run(token = controlPlane.token, url = controlPlane.url, dataDir = folde
   const facts = async () => ({ ...host.facts(), dockerVersion: null, dockerApiVersion: null, agentVersion: "0" });
   return enrol(
     { clock: createClock(), files: createFiles(), fetch, facts },
-    { url, dataDir, readToken: async () => token },
+    { url, dataDir, tokenGiven: true, readToken: async () => token },
   );
 }
 
 test("becomes known, keeps who it is in a file for root only, and is known already the second time", async () => {
-  const { enrolment, already } = await run();
-  expect(already).toBe(false);
+  const { enrolment, outcome } = await run();
+  expect(outcome).toBe("enrolled");
   const path = join(folder, "agent.json");
   expect(statSync(path).mode & 0o777).toBe(0o600);
   expect(JSON.parse(readFileSync(path, "utf8"))).toEqual(enrolment);
   expect(enrolment).toMatchObject({ serverName: "test-server", controlPlaneUrl: controlPlane.url });
   expect(readFileSync(path, "utf8")).not.toContain(controlPlane.token.split(".")[2]);
-  expect(await run("anything")).toEqual({ enrolment, already: true });
+  expect(await run("anything")).toEqual({ enrolment, outcome: "already" });
 });
 
 test("gets the same answer again when the first one was lost", async () => {

@@ -1,8 +1,12 @@
-/** Enrolment: makes this server known to a control plane, once. Safe to repeat until it has succeeded. */
+/**
+ * Enrolment: makes this server known to a control plane, once, or gives one that is known a new key. Safe to repeat until
+ * it has succeeded.
+ */
 import {
   type AgentFacts,
   AppError,
   ENROL_PATH,
+  type EnrolAnswer,
   type EnrolmentToken,
   enrolAnswerSchema,
   enrolResponseSchema,
@@ -16,7 +20,7 @@ import type { z } from "zod";
 import { dataPaths, type Enrolment, loadEnrolment, parseControlPlaneUrl } from "../config.ts";
 import type { Clock, Files } from "../deps.ts";
 import { within } from "../waiting.ts";
-import { enrolmentMac, loadOrMakeKey, openSigned } from "./signing.ts";
+import { type AgentKey, enrolmentMac, loadOrMakeKey, loadOrMakeNewKey, openSigned } from "./signing.ts";
 
 const REQUEST_MS = 20_000;
 
@@ -30,32 +34,94 @@ export interface EnrolDeps {
 export interface EnrolRequest {
   url: string;
   dataDir: string;
-  /** Asked for only when there is something to enrol. */
+  /** False where a person would have to be asked: a server that is known already needs no token. */
+  tokenGiven: boolean;
   readToken(): Promise<string>;
 }
 
 export interface Enrolled {
   enrolment: Enrolment;
-  /** True when an earlier run had done it. */
-  already: boolean;
+  /** `already`: an earlier run had done it. */
+  outcome: "enrolled" | "rekeyed" | "already";
 }
 
 export async function enrol(deps: EnrolDeps, request: EnrolRequest): Promise<Enrolled> {
   const { files } = deps;
   const paths = dataPaths(request.dataDir);
   const existing = loadEnrolment(files, request.dataDir);
-  if (existing !== undefined) return { enrolment: existing, already: true };
+  if (existing !== undefined) {
+    const token = request.tokenGiven ? parseEnrolmentToken(await request.readToken()) : undefined;
+    if (token?.kind !== "rekey" || token.tokenId === existing.rekeyedBy) {
+      return { enrolment: existing, outcome: "already" };
+    }
+    return rekey(deps, request, existing, token);
+  }
   const controlPlaneUrl = parseControlPlaneUrl(request.url);
   const token = parseToken(await request.readToken());
+  if (token.kind === "rekey") {
+    throw new AppError("token_invalid", `this token re-keys a server, and there is none in ${request.dataDir}`, {
+      hint: "Use it on the machine to keep, with that agent's data folder. A new server needs a token from Servers → Add server.",
+    });
+  }
   files.makeFolder(request.dataDir, 0o700);
   // On disk before the first request: when the answer is lost, the same key asks again and gets the same answer.
   const key = await loadOrMakeKey(files, paths.key);
+  const answer = await present(deps, controlPlaneUrl, token, key);
+  const enrolment: Enrolment = {
+    agentId: answer.agentId,
+    serverName: answer.serverName,
+    controlPlaneUrl,
+    controlPlaneId: token.controlPlaneId,
+  };
+  writeEnrolment(files, paths.enrolment, enrolment);
+  return { enrolment, outcome: "enrolled" };
+}
+
+/**
+ * A new key in the place of the old one; journal, volumes and all else stay. Killed anywhere, it is done by the same
+ * token again: the new key waits in its own file until the control plane's word is there.
+ */
+async function rekey(
+  deps: EnrolDeps,
+  request: EnrolRequest,
+  existing: Enrolment,
+  token: EnrolmentToken,
+): Promise<Enrolled> {
+  const { files } = deps;
+  const paths = dataPaths(request.dataDir);
+  if (token.controlPlaneId !== existing.controlPlaneId) {
+    throw new AppError(
+      "token_invalid",
+      `this token is not of ${existing.controlPlaneUrl}, to which this server belongs`,
+    );
+  }
+  const { key, text } = await loadOrMakeNewKey(files, paths.newKey, token.tokenId);
+  const answer = await present(deps, parseControlPlaneUrl(request.url), token, key, existing.agentId);
+  if (answer.agentId !== existing.agentId) {
+    throw new AppError("unauthenticated", "the control plane re-keyed another server than this one");
+  }
+  const enrolment: Enrolment = { ...existing, serverName: answer.serverName, rekeyedBy: token.tokenId };
+  files.writeDurably(paths.key, text, 0o600);
+  writeEnrolment(files, paths.enrolment, enrolment);
+  files.remove(paths.newKey);
+  return { enrolment, outcome: "rekeyed" };
+}
+
+/** Proves the token's secret and the key to the control plane. `rekeys`: the server that this machine says to be. */
+async function present(
+  deps: EnrolDeps,
+  controlPlaneUrl: string,
+  token: EnrolmentToken,
+  key: AgentKey,
+  rekeys?: string,
+): Promise<EnrolAnswer> {
   const { nonce } = await post(deps, controlPlaneUrl, NONCE_PATH, { tokenId: token.tokenId }, nonceResponseSchema);
   const payload = {
     tokenId: token.tokenId,
     nonce,
     mac: enrolmentMac(token.secret, key.kid, nonce),
     facts: await deps.facts(),
+    ...(rekeys === undefined ? {} : { rekeys }),
   };
   const { jws } = await post(
     deps,
@@ -66,14 +132,11 @@ export async function enrol(deps: EnrolDeps, request: EnrolRequest): Promise<Enr
   );
   const answer = enrolAnswerSchema.parse(await openSigned(jws, token.controlPlaneId));
   if (answer.nonce !== nonce) throw new AppError("unauthenticated", "the control plane answered another request");
-  const enrolment: Enrolment = {
-    agentId: answer.agentId,
-    serverName: answer.serverName,
-    controlPlaneUrl,
-    controlPlaneId: token.controlPlaneId,
-  };
-  files.writeDurably(paths.enrolment, `${JSON.stringify(enrolment, null, 2)}\n`, 0o600);
-  return { enrolment, already: false };
+  return answer;
+}
+
+function writeEnrolment(files: Files, path: string, enrolment: Enrolment): void {
+  files.writeDurably(path, `${JSON.stringify(enrolment, null, 2)}\n`, 0o600);
 }
 
 function parseToken(text: string): EnrolmentToken {

@@ -34,7 +34,10 @@ beforeAll(async () => {
   key = await loadOrMakeKey(createFiles(), keyPath);
   ({ sign, id: controlPlaneId } = await signer());
   const enrolment = { agentId, serverName: "s", controlPlaneUrl: "https://dflow.example", controlPlaneId };
-  handshake = createHandshake({ key, random: createRandom(), enrolment, facts: async () => FACTS });
+  handshake = createHandshake({
+    ...{ key, random: createRandom(), enrolment, facts: async () => FACTS },
+    epochs: { last: () => 41, keep: () => {} },
+  });
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -71,6 +74,7 @@ test("signs the address, both nonces and the connection with its own key", async
     connectionId: asked.connectionId,
     nonce: asked.nonce,
     agentNonce: answer.asked.agentNonce,
+    epoch: 41,
   });
 });
 
@@ -82,7 +86,7 @@ test("answers no other control plane's challenge", async () => {
 
 test("accepts the welcome to this very connection, and no other", async () => {
   const { asked } = await handshake.answer(challenge());
-  const welcome = { ...asked, agentId, session: 3, heartbeatMs: 1_000, deadlineMs: 5_000 };
+  const welcome = { ...asked, agentId, session: 3, epoch: 42, heartbeatMs: 1_000, deadlineMs: 5_000 };
   expect(await handshake.accept(await sign(welcome), asked)).toEqual(welcome);
   for (const wrong of [{ connectionId: newId() }, { agentNonce: "x".repeat(43) }, { agentId: newId() }]) {
     await expect(handshake.accept(await sign({ ...welcome, ...wrong }), asked)).rejects.toThrow("another connection");

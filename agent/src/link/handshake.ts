@@ -10,6 +10,7 @@ import {
 } from "@dflow/protocol";
 import type { Enrolment } from "../config.ts";
 import type { Random } from "../deps.ts";
+import type { Epochs } from "./epochs.ts";
 import { type AgentKey, openSigned } from "./signing.ts";
 
 type Challenge = Extract<ToAgent, { type: "challenge" }>["data"];
@@ -24,19 +25,22 @@ export interface Handshake {
   readonly url: string;
   answer(challenge: Challenge): Promise<{ jws: string; asked: Asked }>;
   accept(jws: string, asked: Asked): Promise<WelcomePayload>;
+  /** The welcome's epoch is on disk when it returns: only then may `ready` be said. */
+  keep(epoch: number): void;
 }
 
 export interface HandshakeDeps {
   key: AgentKey;
   random: Random;
   enrolment: Enrolment;
+  epochs: Epochs;
   /** Must be quick: the connection waits for it. */
   facts(): Promise<AgentFacts>;
 }
 
 const NONCE_BYTES = 32;
 
-export function createHandshake({ key, random, enrolment, facts }: HandshakeDeps): Handshake {
+export function createHandshake({ key, random, enrolment, epochs, facts }: HandshakeDeps): Handshake {
   const url = `${enrolment.controlPlaneUrl.replace(/^http/, "ws")}${AGENT_SOCKET_PATH}`;
   return {
     url,
@@ -55,6 +59,7 @@ export function createHandshake({ key, random, enrolment, facts }: HandshakeDeps
         connectionId,
         nonce,
         agentNonce,
+        epoch: epochs.last(),
         facts: await facts(),
       };
       return { jws: await key.sign(payload, "kid"), asked: { connectionId, agentNonce } };
@@ -68,5 +73,6 @@ export function createHandshake({ key, random, enrolment, facts }: HandshakeDeps
       if (!isForUs) throw new AppError("unauthenticated", "the control plane welcomed another connection");
       return welcome;
     },
+    keep: (epoch) => epochs.keep(epoch),
   };
 }

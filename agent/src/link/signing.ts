@@ -25,16 +25,43 @@ export interface AgentKey {
 /** Reads the agent's key, or makes it: on disk, for root only, before anything is signed with it. */
 export async function loadOrMakeKey(files: Files, path: string): Promise<AgentKey> {
   const text = files.readText(path);
-  if (text !== undefined) return keyOf(parseJwk(path, text));
-  const { privateKey } = await generateKeyPair(ALGORITHM, { crv: "Ed25519", extractable: true });
-  const jwk = await exportJWK(privateKey);
+  if (text !== undefined) return keyOf(asJwk(path, parseJson(path, text)));
+  const jwk = await newJwk();
   files.writeDurably(path, JSON.stringify(jwk), 0o600);
   return keyOf(jwk);
 }
 
+export interface NewKey {
+  key: AgentKey;
+  /** As a key's file holds it. */
+  text: string;
+}
+
+/**
+ * The key that a re-key by this token makes: on disk before anything is signed with it, and the same one when the token
+ * is tried again. What another token has left there is not used: a copy of the folder may have it too.
+ */
+export async function loadOrMakeNewKey(files: Files, path: string, tokenId: string): Promise<NewKey> {
+  const text = files.readText(path);
+  const kept = text === undefined ? undefined : parseNewKey(path, text);
+  const jwk = kept?.tokenId === tokenId ? kept.jwk : await newJwk();
+  if (jwk !== kept?.jwk) files.writeDurably(path, JSON.stringify({ tokenId, jwk }), 0o600);
+  return { key: await keyOf(jwk), text: JSON.stringify(jwk) };
+}
+
+function parseNewKey(path: string, text: string): { tokenId: string; jwk: JWK } {
+  const { tokenId, jwk } = parseJson(path, text) as { tokenId?: unknown; jwk?: unknown };
+  return { tokenId: String(tokenId), jwk: asJwk(path, jwk) };
+}
+
+async function newJwk(): Promise<JWK> {
+  const { privateKey } = await generateKeyPair(ALGORITHM, { crv: "Ed25519", extractable: true });
+  return exportJWK(privateKey);
+}
+
 export async function loadKey(files: Files, path: string): Promise<AgentKey | undefined> {
   const text = files.readText(path);
-  return text === undefined ? undefined : keyOf(parseJwk(path, text));
+  return text === undefined ? undefined : keyOf(asJwk(path, parseJson(path, text)));
 }
 
 async function keyOf(jwk: JWK): Promise<AgentKey> {
@@ -51,13 +78,17 @@ async function keyOf(jwk: JWK): Promise<AgentKey> {
   };
 }
 
-function parseJwk(path: string, text: string): JWK {
+function parseJson(path: string, text: string): unknown {
   try {
-    const jwk = JSON.parse(text) as JWK;
-    if (jwk.kty === "OKP" && jwk.crv === "Ed25519" && typeof jwk.d === "string") return jwk;
+    return JSON.parse(text);
   } catch (error) {
     throw new AppError("invalid_input", `${path} is not a key`, { cause: error });
   }
+}
+
+function asJwk(path: string, value: unknown): JWK {
+  const jwk = value as JWK | null | undefined;
+  if (jwk?.kty === "OKP" && jwk.crv === "Ed25519" && typeof jwk.d === "string") return jwk;
   throw new AppError("invalid_input", `${path} is not an Ed25519 key`);
 }
 
