@@ -24,6 +24,7 @@ usage: sh install.sh [options]
   --url URL          the control plane (filled in when it served this file)
   --token-file FILE  the token of "Add server"; without it, it is asked for on the terminal, unseen
   --data-dir DIR     where the agent keeps its journal and secrets (default /var/lib/dflow-agent)
+  --rekey            give this server, which is known already, a new key: with the token of "Re-key this server"
   --yes              install packages without asking (Docker, xz)
   --dry-run          check, say what would be done, change nothing
   --uninstall        remove the agent; databases keep running, their data and the agent's folder stay
@@ -50,6 +51,7 @@ read_arguments() {
   DRY_RUN=no
   ACTION=install
   PURGE=no
+  REKEY=no
   while [ $# -gt 0 ]; do
     case $1 in
       --url | --token-file | --data-dir)
@@ -65,6 +67,7 @@ read_arguments() {
       --dry-run) DRY_RUN=yes ;;
       --uninstall) ACTION=uninstall ;;
       --purge) PURGE=yes ;;
+      --rekey) REKEY=yes ;;
       --help)
         usage
         exit 0
@@ -111,7 +114,7 @@ agreed() {
 # Asked for before anything is changed, so that nobody has to wait for the question.
 get_token() {
   TOKEN=''
-  if [ -n "$ENROLLED_AT" ]; then return; fi
+  if [ -n "$ENROLLED_AT" ] && [ "$REKEY" = no ]; then return; fi
   if [ -n "$TOKEN_FILE" ]; then
     TOKEN=$(cat "$TOKEN_FILE") || fail "the token file $TOKEN_FILE cannot be read"
   else
@@ -122,7 +125,8 @@ get_token() {
 ask_token() {
   has_terminal || fail 'there is no terminal to ask for the token' \
     'put the token of "Add server" into a file that only root can read, and give it by --token-file'
-  printf 'Token from "Add server" (it is not shown): ' >/dev/tty
+  if [ "$REKEY" = yes ]; then token_place='Re-key this server'; else token_place='Add server'; fi
+  printf 'Token from "%s" (it is not shown): ' "$token_place" >/dev/tty
   # The terminal must not stay silent when somebody presses Ctrl-C at the question.
   trap 'stty echo </dev/tty; exit 130' INT TERM HUP
   stty -echo </dev/tty
@@ -168,6 +172,9 @@ check_enrolment() {
   if [ -n "$ENROLLED_AT" ] && [ "$ENROLLED_AT" != "$URL" ]; then
     fail "this server belongs to $ENROLLED_AT" \
       "to move it to $URL, first remove it there and run this with --uninstall --purge, which deletes its databases"
+  fi
+  if [ "$REKEY" = yes ] && [ -z "$ENROLLED_AT" ]; then
+    fail "--rekey: there is no server in $DATA_DIR" 'run this on the machine to keep; for a new server leave --rekey out'
   fi
 }
 
@@ -335,10 +342,12 @@ remove_other_releases() {
 agent() { "$RELEASE/node" "$RELEASE/agent.mjs" "$@"; }
 
 enrol() {
-  if [ -n "$ENROLLED_AT" ]; then return; fi
+  if [ -n "$ENROLLED_AT" ] && [ "$REKEY" = no ]; then return; fi
   # printf is the shell's own, so no process has the token among its arguments.
   printf '%s\n' "$TOKEN" | agent enrol --url "$URL" --data-dir "$DATA_DIR" || exit 1
   TOKEN=''
+  # An agent that runs has read its key already.
+  if [ "$REKEY" = yes ]; then CHANGED=yes; fi
 }
 
 # ---- the service
@@ -409,6 +418,7 @@ say_plan() {
     say "Would download the agent and verify its SHA-256, $SHA256."
   fi
   if [ -z "$ENROLLED_AT" ]; then say "Would enrol this server, with its data in $DATA_DIR."; fi
+  if [ "$REKEY" = yes ]; then say 'Would give this server a new key.'; fi
   if [ ! -f "$UNIT_FILE" ]; then say "Would install and start $UNIT."; fi
   say 'Nothing was changed.'
 }
@@ -450,7 +460,7 @@ purge() {
     docker network ls -q --filter "$label" | while read -r id; do docker network rm "$id" >/dev/null; done
   fi
   # By name: the folder may be a mount, or a wrong --data-dir.
-  for name in agent.json agent.lock config.json journal.db journal.db-shm journal.db-wal key.json link.json services; do
+  for name in agent.json agent.lock config.json epoch.json journal.db journal.db-shm journal.db-wal key.json key.new.json link.json services; do
     rm -rf "${DATA_DIR:?}/$name"
   done
   rmdir "$DATA_DIR" 2>/dev/null || true

@@ -202,7 +202,7 @@ describe("bad input", () => {
     const key = await newKey();
     const answer = await enrolBy(product.url, token, key);
     const opened = await openAnswer(answer.body.jws, parseEnrolmentToken(token)?.controlPlaneId ?? "");
-    const identity: FakeIdentity = { agentId: String(opened.agentId), key };
+    const identity: FakeIdentity = { agentId: String(opened.agentId), key, epoch: 0 };
     const socket = await openSocket(`${product.url.replace("http", "ws")}/agent/v1`);
     await socket.authenticate(identity);
     return socket;

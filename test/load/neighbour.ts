@@ -164,7 +164,7 @@ async function enrolAndConnect(product: Product, address: string) {
   const { body } = await enrolBy(product.url, token, key);
   const { agentId } = await openAnswer(body.jws, parseEnrolmentToken(token)?.controlPlaneId ?? "");
   const socket = await openSocket(`${product.url.replace("http", "ws")}/agent/v1`, { localAddress: address });
-  await socket.authenticate({ agentId: String(agentId), key });
+  await socket.authenticate({ agentId: String(agentId), key, epoch: 0 });
   let dockerOk = false;
   return {
     beat() {

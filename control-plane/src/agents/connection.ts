@@ -11,9 +11,18 @@ import {
   type WelcomePayload,
 } from "@dflow/protocol";
 import type { Deps } from "../deps.ts";
+import { type Beginning, begin } from "./admission.ts";
 import { readFrame } from "./frames.ts";
-import { type Authenticated, authenticate, type Challenge, HandshakeRefused, type Peer } from "./handshake.ts";
-import type { Session, SessionSocket } from "./session.ts";
+import {
+  type AuthenticateDeps,
+  type Authenticated,
+  authenticate,
+  type Challenge,
+  HandshakeRefused,
+  notAdmitted,
+  type Peer,
+} from "./handshake.ts";
+import type { Session, SessionFrame, SessionSocket } from "./session.ts";
 
 /** A websocket, in the verbs that a connection needs. Calls on one that is closed do nothing. */
 export interface Wire {
@@ -27,11 +36,13 @@ export interface Wire {
   bufferedBytes(): number;
 }
 
-export type ConnectionDeps = Pick<Deps, "db" | "clock" | "timers" | "random" | "log" | "signer" | "config">;
+export type ConnectionDeps = Pick<Deps, "timers" | "signer" | "config"> & AuthenticateDeps;
+
+export type Begun = Extract<Beginning, { verdict: "begun" }>;
 
 export interface ConnectionHooks {
-  /** An agent has proved who it is: its session begins, and ends an older one. */
-  authenticated(connection: Connection, who: Authenticated, socket: SessionSocket): Session;
+  /** An agent has proved who it is and is ready: its session begins, and ends an older one. */
+  ready(connection: Connection, who: Authenticated & Begun, socket: SessionSocket): Session;
   /** A frame of this server arrived. */
   seen(serverId: string): void;
   /** The socket is gone; called once. */
@@ -39,6 +50,7 @@ export interface ConnectionHooks {
 }
 
 export interface Connection {
+  /** It has proved who it is; its session may not have begun yet. */
   readonly authenticated: boolean;
   receiveText(text: string): void;
   receiveBinary(bytes: Uint8Array): void;
@@ -52,10 +64,14 @@ const BUFFERED_MAX_BYTES = 8 * 1024 * 1024;
 /** A close frame holds 123 bytes, and a reason may quote what came in: so it is cut, and plain ASCII. */
 const CLOSE_REASON_MAX = 120;
 
-type State = "challenged" | "authenticating" | "online" | "ended";
+/** What an agent says while its `ready` is being stored; reading stops meanwhile, so there are few. */
+const HELD_FRAMES_MAX = 1_000;
+
+type State = "challenged" | "authenticating" | "welcomed" | "beginning" | "online" | "ended";
 
 export function createConnection(deps: ConnectionDeps, wire: Wire, peer: Peer, hooks: ConnectionHooks): Connection {
   const { config, clock, timers, random, log } = deps;
+  const place = deps.order.challenged();
   const challenge: Challenge = {
     connectionId: random.id(),
     nonce: random.bytes(32).toString("base64url"),
@@ -64,6 +80,7 @@ export function createConnection(deps: ConnectionDeps, wire: Wire, peer: Peer, h
   let state: State = "challenged";
   let who: Authenticated | undefined;
   let session: Session | undefined;
+  const held: SessionFrame[] = [];
   let sentSeq = 0;
   let receivedSeq = 0;
   let lastFrameAt = clock.monotonicMs();
@@ -106,27 +123,54 @@ export function createConnection(deps: ConnectionDeps, wire: Wire, peer: Peer, h
 
   const welcome = async (jws: string): Promise<void> => {
     state = "authenticating";
-    const proved = await authenticate(deps, jws, challenge, peer);
+    const proved = await authenticate(deps, jws, { ...challenge, place }, peer);
     const payload: WelcomePayload = {
       connectionId: challenge.connectionId,
       agentNonce: proved.agentNonce,
       agentId: proved.serverId,
       session: proved.session,
+      epoch: proved.epoch,
       heartbeatMs: config.heartbeatMs,
       deadlineMs: config.linkDeadlineMs,
     };
     const signed = await deps.signer.sign(payload);
     if (state !== "authenticating") return;
-    state = "online";
+    state = "welcomed";
     who = proved;
+    send({ type: "welcome", data: { jws: signed } });
+  };
+
+  const beginSession = async (proved: Authenticated, epoch: number): Promise<void> => {
+    if (epoch !== proved.epoch) {
+      close(CLOSE.badFrame, `ready for epoch ${epoch} after a welcome to ${proved.epoch}`);
+      return;
+    }
+    const { serverId, session: number } = proved;
+    state = "beginning";
+    wire.pause();
+    const at = clock.now();
+    const beginning = await deps.db
+      .transaction()
+      .execute((trx) => begin(trx, { serverId, session: number, epoch, at }))
+      // In any case: a socket that is not read does not hear that the peer has taken its close either.
+      .finally(() => wire.resume());
+    if (state !== "beginning") return;
+    if (beginning.verdict !== "begun") throw notAdmitted(beginning.verdict);
+    state = "online";
     cancelHandshake();
     lastFrameAt = clock.monotonicMs();
-    send({ type: "welcome", data: { jws: signed } });
-    session = hooks.authenticated(connection, proved, {
-      serverId: proved.serverId,
-      session: proved.session,
+    const begun = hooks.ready(connection, { ...proved, ...beginning }, socketOf(proved));
+    session = begun;
+    for (const frame of held.splice(0)) if (isOpen()) begun.receive(frame);
+  };
+
+  const isOpen = (): boolean => state === "online";
+  const socketOf = ({ serverId, session: number }: Authenticated): SessionSocket => {
+    return {
+      serverId,
+      session: number,
       send,
-      isOpen: () => state === "online",
+      isOpen,
       pause() {
         paused = true;
         wire.pause();
@@ -138,7 +182,7 @@ export function createConnection(deps: ConnectionDeps, wire: Wire, peer: Peer, h
         wire.resume();
       },
       fail: () => close(INTERNAL_ERROR, "the control plane failed to handle a frame"),
-    });
+    };
   };
 
   const refuse = (error: unknown): void => {
@@ -154,27 +198,32 @@ export function createConnection(deps: ConnectionDeps, wire: Wire, peer: Peer, h
   const dispatch = (frame: ToControlPlane): void => {
     if (state === "challenged" && frame.type === "auth") {
       welcome(frame.data.jws).catch(refuse);
-    } else if (state !== "online" || session === undefined) {
+    } else if (state === "welcomed" && frame.type === "ready" && who !== undefined) {
+      beginSession(who, frame.data.epoch).catch(refuse);
+    } else if (state !== "beginning" && (state !== "online" || session === undefined)) {
       close(CLOSE.unauthenticated, `${frame.type} before the handshake was over`);
-    } else if (frame.type === "auth") {
+    } else if (frame.type === "auth" || frame.type === "ready") {
       close(CLOSE.badFrame, "a second handshake");
-    } else {
+    } else if (session !== undefined) {
       session.receive(frame);
+    } else {
+      held.push(frame);
+      if (held.length > HELD_FRAMES_MAX) close(CLOSE.badFrame, "too much before the session");
     }
   };
 
   const connection: Connection = {
     get authenticated() {
-      return state === "online";
+      return who !== undefined && state !== "ended";
     },
     receiveText(text) {
       if (state === "ended") return;
-      if (state !== "online" && Buffer.byteLength(text) > LINK_LIMITS.preAuthFrameBytes) {
+      if (who === undefined && Buffer.byteLength(text) > LINK_LIMITS.preAuthFrameBytes) {
         close(CLOSE.tooBig, "a large frame before the handshake was over");
         return;
       }
       lastFrameAt = clock.monotonicMs();
-      if (who !== undefined) hooks.seen(who.serverId);
+      if (who !== undefined && isOpen()) hooks.seen(who.serverId);
       const read = readFrame(text, receivedSeq, who?.session ?? 0);
       if (read.verdict === "repeated") return;
       if (read.verdict === "too_big") close(CLOSE.tooBig, "a frame over the limit");

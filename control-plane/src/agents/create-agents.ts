@@ -5,9 +5,12 @@ import type { Hono } from "hono";
 import type { Deps } from "../deps.ts";
 import { createAddressReader, forwardedFor } from "../http/client-address.ts";
 import type { ApiEnv } from "../http/context.ts";
+import { publishOperationChange } from "../operations/results.ts";
+import type { Quarantine } from "./admission.ts";
 import type { Agents } from "./agents.ts";
-import { type Connection, createConnection, type Wire } from "./connection.ts";
-import { type Authenticated, ownHosts, type Peer } from "./handshake.ts";
+import { type Begun, type Connection, createConnection, type Wire } from "./connection.ts";
+import { createConnectionOrder } from "./connection-order.ts";
+import { type Authenticated, IDENTITY_CONFLICT, KEY_REPLACED, ownHosts, type Peer } from "./handshake.ts";
 import { createLogHints } from "./hints.ts";
 import { createLinks } from "./links.ts";
 import { endLost } from "./lost-operations.ts";
@@ -42,11 +45,14 @@ export function createAgents(deps: Deps): AgentsSide {
   const { config, log, timers } = deps;
   const links = createLinks(deps);
   const hints = createLogHints(deps);
+  const order = createConnectionOrder();
   const live = new Map<string, Live>();
   const serverOf = new Map<Connection, string>();
   const connections = new Set<Connection>();
   /** Servers that were removed in this life of the process: one may be in the middle of its handshake. */
   const removed = new Set<string>();
+  /** Keys that were replaced in this life of the process, for the same reason. */
+  const replacedKids = new Set<string>();
   /** Ends of sessions that still write; stop() waits for them. */
   const ending = new Set<Promise<void>>();
   let expiring: Promise<void> = Promise.resolve();
@@ -59,10 +65,23 @@ export function createAgents(deps: Deps): AgentsSide {
     ending.add(guarded);
   };
 
-  const begin = (connection: Connection, who: Authenticated, socket: SessionSocket, address: string): Session => {
+  const begin = (
+    connection: Connection,
+    who: Authenticated & Begun,
+    socket: SessionSocket,
+    address: string,
+  ): Session => {
     const session = createSession({ ...deps, hints, links }, socket);
     if (removed.has(who.serverId)) {
       connection.close(CLOSE.revoked, REMOVED);
+      return session;
+    }
+    if (replacedKids.has(who.kid)) {
+      connection.close(CLOSE.unauthenticated, KEY_REPLACED);
+      return session;
+    }
+    if (links.info(who.serverId).state === "quarantined") {
+      connection.close(CLOSE.identityConflict, IDENTITY_CONFLICT);
       return session;
     }
     const older = live.get(who.serverId);
@@ -96,12 +115,25 @@ export function createAgents(deps: Deps): AgentsSide {
     background(links.offline(serverId), "note that a server is away");
   };
 
+  const quarantined = (serverId: string, { workspaceId, revision, changes }: Quarantine): void => {
+    links.quarantine(serverId, { workspaceId, revision });
+    live.get(serverId)?.connection.close(CLOSE.identityConflict, IDENTITY_CONFLICT);
+    deps.hub.publish(workspaceId, { type: "server", id: serverId, revision });
+    for (const change of changes) publishOperationChange(deps.hub, change);
+  };
+
+  const rekeyed = (serverId: string, replacedKid: string): void => {
+    replacedKids.add(replacedKid);
+    links.liftQuarantine(serverId);
+    live.get(serverId)?.connection.close(CLOSE.unauthenticated, KEY_REPLACED);
+  };
+
   const addresses = createAddressReader(config.trustedProxies);
   const addressOf = ({ socket, headers }: IncomingMessage): string =>
     addresses.read(socket.remoteAddress, forwardedFor(headers));
   const accept = (wire: Wire, peer: Peer): Connection => {
-    const connection = createConnection(deps, wire, peer, {
-      authenticated: (connection, who, socket) => begin(connection, who, socket, peer.address),
+    const connection = createConnection({ ...deps, order, quarantined }, wire, peer, {
+      ready: (connection, who, socket) => begin(connection, who, socket, peer.address),
       seen: links.seen,
       ended,
     });
@@ -116,7 +148,7 @@ export function createAgents(deps: Deps): AgentsSide {
   );
 
   return {
-    routes: enrolmentRoutes(deps),
+    routes: enrolmentRoutes({ ...deps, rekeyed }),
     attach: sockets.attach,
     accept,
     async start() {

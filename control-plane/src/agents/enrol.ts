@@ -1,4 +1,7 @@
-/** Enrolment: a one-use token becomes a server, bound to the key that used it. The token's secret never travels. */
+/**
+ * Enrolment: a one-use token becomes a server, bound to the key that used it, or gives a known server a new key. The
+ * token's secret never travels.
+ */
 import { createHmac, timingSafeEqual } from "node:crypto";
 import {
   AppError,
@@ -13,10 +16,15 @@ import type { Trx } from "../db/database.ts";
 import type { EnrolmentTokenTable } from "../db/schema.ts";
 import type { Deps } from "../deps.ts";
 import type { Nonces } from "./nonces.ts";
+import { type Rekeyed, rekey } from "./rekey.ts";
 import { type SelfSigned, verifySelfSigned } from "./signatures.ts";
 
-export type EnrolDeps = Pick<Deps, "db" | "clock" | "random" | "signer" | "hub">;
+export interface EnrolDeps extends Pick<Deps, "db" | "clock" | "random" | "signer" | "hub"> {
+  /** A server has a new key: whoever is connected with the old one has to go. Called after the commit. */
+  rekeyed(serverId: string, replacedKid: string): void;
+}
 
+const REKEY_HINT = "For a new key, make a token on the server's page in the dashboard: Re-key this server.";
 const NEW_TOKEN_HINT = "Make a new token in the dashboard: Servers, Add server.";
 
 /** Answers with a JWS of EnrolAnswer. The same token with the same key gets the same answer again. */
@@ -31,6 +39,7 @@ export async function enrol(deps: EnrolDeps, nonces: Nonces, jws: string, addres
   const outcome = await deps.db
     .transaction()
     .execute((trx) => useToken(trx, deps, { ...signed, payload: payload.data, nonceFits, address }));
+  if (outcome.rekeyed !== undefined) deps.rekeyed(outcome.rekeyed.id, outcome.rekeyed.replacedKid);
   for (const { workspaceId, event } of outcome.hints) deps.hub.publish(workspaceId, event);
   if (outcome.refusal !== undefined) throw outcome.refusal;
   const answer: EnrolAnswer = { ...outcome.answer, nonce: payload.data.nonce };
@@ -47,8 +56,8 @@ type Token = Selectable<EnrolmentTokenTable>;
 
 /** A refusal is returned and not thrown: the audit row that goes with it has to be committed. */
 type Outcome = { hints: { workspaceId: string; event: Event }[] } & (
-  | { refusal: AppError; answer?: undefined }
-  | { refusal?: undefined; answer: { agentId: string; serverName: string } }
+  | { refusal: AppError; answer?: undefined; rekeyed?: undefined }
+  | { refusal?: undefined; answer: { agentId: string; serverName: string }; rekeyed?: Rekeyed }
 );
 
 async function useToken(trx: Trx, deps: EnrolDeps, attempt: Attempt): Promise<Outcome> {
@@ -66,7 +75,7 @@ async function useToken(trx: Trx, deps: EnrolDeps, attempt: Attempt): Promise<Ou
       "Copy the whole command, or make a new token.",
     );
   }
-  if (token.used_by_kid === kid) return sameAgain(trx, token);
+  if (token.used_by_kid === kid) return sameAgain(trx, token, kid);
   if (token.used_at !== null) {
     await audit(trx, deps, token, attempt, "enrolment_token.reuse_refused", token.server_id);
     return refused(
@@ -77,23 +86,24 @@ async function useToken(trx: Trx, deps: EnrolDeps, attempt: Attempt): Promise<Ou
   }
   const now = deps.clock.now();
   if (token.expires_at <= now) return refused("token_expired", "This enrolment token has expired.", NEW_TOKEN_HINT);
-  const server = await serverFor(trx, deps, token, attempt, now);
-  if (server === undefined) {
-    return refused(
-      "forbidden",
-      "This agent is enrolled in another workspace.",
-      "Remove the server there first, or let the agent begin with an empty data folder.",
-    );
+  if (token.rekeys_server_id === null && payload.rekeys !== undefined) {
+    return refused("forbidden", "This token is for a new server, and this one is known already.", REKEY_HINT);
   }
+  const rekeyed =
+    token.rekeys_server_id === null ? undefined : await rekey(trx, token.rekeys_server_id, payload.rekeys, attempt);
+  if (rekeyed instanceof AppError) return { refusal: rekeyed, hints: [] };
+  const server = rekeyed ?? (await serverFor(trx, deps, token, attempt, now));
+  if (server instanceof AppError) return { refusal: server, hints: [] };
   await trx
     .updateTable("enrolment_token")
     .set({ used_at: now, used_by_kid: kid, server_id: server.id })
     .where("id", "=", token.id)
     .execute();
-  await audit(trx, deps, token, attempt, "server.enrol", server.id);
+  await audit(trx, deps, token, attempt, rekeyed === undefined ? "server.enrol" : "server.rekey", server.id);
   const { workspace_id: workspaceId } = token;
   return {
     answer: { agentId: server.id, serverName: server.name },
+    ...(rekeyed === undefined ? {} : { rekeyed }),
     hints: [
       { workspaceId, event: { type: "enrolment_token", id: token.id, revision: 2 } },
       { workspaceId, event: { type: "server", id: server.id, revision: server.revision } },
@@ -109,13 +119,16 @@ function isMacOf(macKey: string | undefined, payload: EnrolPayload, kid: string)
 }
 
 /** The first answer was lost on its way: it is given again, unless the server was removed meanwhile. */
-async function sameAgain(trx: Trx, token: Token): Promise<Outcome> {
+async function sameAgain(trx: Trx, token: Token, kid: string): Promise<Outcome> {
   const server = await trx
     .selectFrom("server")
-    .select(["id", "name"])
+    .select(["id", "name", "agent_kid"])
     .where("id", "=", token.server_id)
     .where("deleted_at", "is", null)
     .executeTakeFirst();
+  if (server !== undefined && server.agent_kid !== kid) {
+    return refused("token_used", `“${server.name}” has been re-keyed again since this token was used.`, REKEY_HINT);
+  }
   if (server === undefined) {
     return refused("token_used", `“${token.server_name}”, which this token enrolled, was removed.`, NEW_TOKEN_HINT);
   }
@@ -130,7 +143,10 @@ async function serverFor(trx: Trx, deps: EnrolDeps, token: Token, attempt: Attem
     .where("agent_kid", "=", attempt.kid)
     .executeTakeFirst();
   if (known !== undefined && known.deleted_at === null) {
-    return known.workspace_id === token.workspace_id ? known : undefined;
+    if (known.workspace_id === token.workspace_id) return known;
+    return new AppError("forbidden", "This agent is enrolled in another workspace.", {
+      hint: "Remove the server there first, or let the agent begin with an empty data folder.",
+    });
   }
   if (known !== undefined) {
     await trx

@@ -1,17 +1,18 @@
 /** Makes an enrolment token: the text that is shown once, and what of it the row may keep. Pure but for what comes in. */
 import { createHash } from "node:crypto";
-import { formatEnrolmentToken } from "@dflow/protocol";
+import { type EnrolmentTokenKind, formatEnrolmentToken } from "@dflow/protocol";
 
 /** How long a token can be used after it was made. */
 export const ENROLMENT_TOKEN_LIFE_MS = 30 * 60_000;
 
 export interface NewEnrolmentToken {
-  /** `jt1.<id>.<secret>.<thumbprint of the control plane's key>`: shown once, kept nowhere. */
+  /** `jt1.<id>.<secret>.<thumbprint of the control plane's key>`, or `rk1.…` for a re-key: shown once, kept nowhere. */
   text: string;
   row: { id: string; mac_key: string; created_at: number; expires_at: number };
 }
 
 export interface EnrolmentTokenParts {
+  kind: EnrolmentTokenKind;
   /** UUIDv7, the row's id. */
   id: string;
   /** 32 random bytes. */
@@ -26,7 +27,7 @@ export function newEnrolmentToken(parts: EnrolmentTokenParts): NewEnrolmentToken
   if (parts.secret.length !== 32) throw new RangeError(`an enrolment secret has 32 bytes, not ${parts.secret.length}`);
   const secret = Buffer.from(parts.secret).toString("base64url");
   return {
-    text: formatEnrolmentToken({ tokenId: parts.id, secret, controlPlaneId: parts.controlPlaneId }),
+    text: formatEnrolmentToken({ kind: parts.kind, tokenId: parts.id, secret, controlPlaneId: parts.controlPlaneId }),
     row: {
       id: parts.id,
       mac_key: enrolmentMacKey(secret),

@@ -24,10 +24,11 @@ describe("the handshake", () => {
     const first = await harness.open();
     const welcome = await first.authenticate(agent);
     expect(welcome).toMatchObject({ agentId: agent.agentId, session: 1, heartbeatMs: 10_000, deadlineMs: 30_000 });
+    await until(() => link().state === "online");
     expect(link()).toMatchObject({ state: "online", peerAddress: "127.0.0.1", connectedAt: platform.clock.now() });
     first.close();
     await until(() => link().state === "unreachable");
-    expect((await (await harness.open()).authenticate(agent)).session).toBe(2);
+    expect((await harness.connect(agent)).session).toBe(2);
     const hints = harness.events.filter((event) => event.type === "server" && event.revision > 1);
     expect(hints.map((event) => event.id)).toEqual([agent.agentId, agent.agentId, agent.agentId]);
   });
@@ -68,7 +69,7 @@ describe("the handshake", () => {
 
   it("refuses a signature by another key with 4401", async () => {
     const socket = await harness.open();
-    await socket.authenticate({ agentId: agent.agentId, key: await newKey() }).catch(() => undefined);
+    await socket.authenticate({ ...agent, key: await newKey() }).catch(() => undefined);
     expect((await socket.ended).code).toBe(CLOSE.unauthenticated);
   });
 
@@ -111,7 +112,7 @@ describe("the handshake", () => {
     await again.authenticate(agent).catch(() => undefined);
     expect((await again.ended).code).toBe(CLOSE.revoked);
     const stranger = await harness.open();
-    await stranger.authenticate({ agentId: agent.agentId, key: await newKey() }).catch(() => undefined);
+    await stranger.authenticate({ ...agent, key: await newKey() }).catch(() => undefined);
     expect((await stranger.ended).code).toBe(CLOSE.unauthenticated);
   });
 
@@ -156,7 +157,7 @@ describe("the handshake", () => {
     const agentSocket = await openSocket(harness.socketUrl, { localAddress: "127.0.0.2" });
     for (let n = 0; n < 300; n += 1) await harness.open();
     await agentSocket.authenticate(agent);
-    expect(link().state).toBe("online");
+    await until(() => link().state === "online");
     agentSocket.cut();
   });
 

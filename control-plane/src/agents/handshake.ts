@@ -1,8 +1,10 @@
-/** Who is on the other end of a socket: what a signed `auth` must say, and the session number that it gets. */
+/** Who is on the other end of a socket: what a signed `auth` must say, and the session that it is admitted to. */
 import { AGENT_SOCKET_PATH, type AuthPayload, authPayloadSchema, CLOSE } from "@dflow/protocol";
 import type { Deps } from "../deps.ts";
+import { type Admission, admit, type Quarantine } from "./admission.ts";
+import type { ConnectionOrder } from "./connection-order.ts";
 import { publicJwkSchema, readUnverified, verifyByKey } from "./signatures.ts";
-import { serverForAuth, takeSession } from "./store.ts";
+import { serverForAuth } from "./store.ts";
 
 export interface Challenge {
   connectionId: string;
@@ -18,11 +20,18 @@ export interface Peer {
 
 export interface Authenticated {
   serverId: string;
-  workspaceId: string;
   session: number;
-  revision: number;
+  /** Of the key that it proved. */
+  kid: string;
   agentNonce: string;
-  connectedAt: number;
+  /** The one that its `ready` has to name. */
+  epoch: number;
+}
+
+export interface AuthenticateDeps extends Pick<Deps, "db" | "clock" | "random" | "log"> {
+  order: ConnectionOrder;
+  /** Two machines use this server's identity, as this handshake has shown. Called after the commit. */
+  quarantined(serverId: string, quarantine: Quarantine): void;
 }
 
 /** Why a handshake ended. The reason goes into the close frame and the log; it names nothing secret. */
@@ -58,25 +67,36 @@ export function ownHosts(publicUrl: string, listenHost: string, port: number): s
   return [new URL(publicUrl).host, ...names.map((name) => new URL(`ws://${name}:${port}`).host)];
 }
 
-/** Verifies `auth` and opens the next session of its server. Throws HandshakeRefused. */
+/** Verifies `auth` and takes the next session number of its server. Throws HandshakeRefused. */
 export async function authenticate(
-  deps: Pick<Deps, "db" | "clock">,
+  deps: AuthenticateDeps,
   jws: string,
-  challenge: Challenge,
+  challenge: Challenge & { place: number },
   peer: Peer,
 ): Promise<Authenticated> {
-  const payload = await verified(deps, jws, challenge, peer);
-  const connectedAt = deps.clock.now();
-  const taken = await takeSession(deps.db, payload.agentId, {
-    facts: payload.facts,
-    peerAddress: peer.address,
-    connectedAt,
-  });
-  if (taken === undefined) throw revoked();
-  return { serverId: payload.agentId, agentNonce: payload.agentNonce, connectedAt, ...taken };
+  const { payload, kid } = await verified(deps, jws, challenge, peer);
+  const { agentId: serverId, agentNonce, epoch: offered, facts } = payload;
+  const applicant = { serverId, kid, offered, facts, peerAddress: peer.address, place: challenge.place };
+  const admission = await deps.db.transaction().execute((trx) => admit(trx, deps, deps.order, applicant));
+  if (admission.verdict === "quarantined" && admission.begun !== undefined) {
+    const { address } = peer;
+    deps.log.error({ serverId, offered, address }, "two machines use one server's identity: it is quarantined");
+    deps.quarantined(serverId, admission.begun);
+  }
+  if (admission.verdict !== "admitted") throw notAdmitted(admission.verdict);
+  if (admission.restored) {
+    deps.log.warn({ serverId, offered }, "an agent has counted on: this control plane was restored from a backup");
+  }
+  return { serverId, kid, agentNonce, session: admission.session, epoch: admission.epoch };
 }
 
-async function verified(deps: Pick<Deps, "db">, jws: string, challenge: Challenge, peer: Peer): Promise<AuthPayload> {
+interface Verified {
+  payload: AuthPayload;
+  /** Of the key that its signature was checked with. */
+  kid: string;
+}
+
+async function verified(deps: Pick<Deps, "db">, jws: string, challenge: Challenge, peer: Peer): Promise<Verified> {
   const claimed = authPayloadSchema.safeParse(await attempt(() => readUnverified(jws)));
   if (!claimed.success) throw unauthenticated("the signed message does not have the form of one");
   const server = await serverForAuth(deps.db, claimed.data.agentId);
@@ -89,8 +109,8 @@ async function verified(deps: Pick<Deps, "db">, jws: string, challenge: Challeng
   const problem = authProblem(payload, challenge, peer.hosts);
   if (problem !== undefined) throw unauthenticated(problem);
   // Only the holder of the key learns that it was removed: for all others "no such agent" and this look the same.
-  if (server.deleted_at !== null) throw revoked();
-  return payload;
+  if (server.deleted_at !== null) throw notAdmitted("removed");
+  return { payload, kid: server.agent_kid };
 }
 
 async function attempt<T>(read: () => T | Promise<T>): Promise<T> {
@@ -105,6 +125,19 @@ function unauthenticated(reason: string): HandshakeRefused {
   return new HandshakeRefused(CLOSE.unauthenticated, reason);
 }
 
-function revoked(): HandshakeRefused {
-  return new HandshakeRefused(CLOSE.revoked, "this server was removed");
+/** Why a session did not begin, in the words of the close frame. */
+export function notAdmitted(why: Exclude<Admission["verdict"], "admitted">): HandshakeRefused {
+  switch (why) {
+    case "removed":
+      return new HandshakeRefused(CLOSE.revoked, "this server was removed");
+    case "quarantined":
+      return new HandshakeRefused(CLOSE.identityConflict, IDENTITY_CONFLICT);
+    case "key_replaced":
+      return new HandshakeRefused(CLOSE.unauthenticated, KEY_REPLACED);
+    case "overtaken":
+      return new HandshakeRefused(CLOSE.superseded, "a newer connection of this agent has overtaken this one");
+  }
 }
+
+export const IDENTITY_CONFLICT = "identity conflict: another machine uses this server's key; re-key the one to keep";
+export const KEY_REPLACED = "this key was replaced by another machine's";

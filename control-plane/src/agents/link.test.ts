@@ -51,29 +51,29 @@ describe("an open link", () => {
 
   it("drops a frame that it has seen before", async () => {
     const frame = { ...beat(), session: socket.session };
-    socket.sendText(JSON.stringify({ ...frame, seq: 2 }));
+    socket.sendText(JSON.stringify({ ...frame, seq: 3 }));
     await socket.next("heartbeat_ack");
-    socket.sendText(JSON.stringify({ ...frame, seq: 2 }));
+    socket.sendText(JSON.stringify({ ...frame, seq: 3 }));
     await settled();
     expect(socket.waiting("heartbeat_ack")).toEqual([]);
-    socket.sendText(JSON.stringify({ ...frame, seq: 3 }));
+    socket.sendText(JSON.stringify({ ...frame, seq: 4 }));
     await socket.next("heartbeat_ack");
   });
 
   const bad: [string, number, (session: number) => string | Uint8Array][] = [
-    ["a gap in the numbers", CLOSE.badFrame, (session) => JSON.stringify({ ...beat(), seq: 3, session })],
-    ["another session", CLOSE.badFrame, (session) => JSON.stringify({ ...beat(), seq: 2, session: session - 1 })],
+    ["a gap in the numbers", CLOSE.badFrame, (session) => JSON.stringify({ ...beat(), seq: 4, session })],
+    ["another session", CLOSE.badFrame, (session) => JSON.stringify({ ...beat(), seq: 3, session: session - 1 })],
     ["no JSON", CLOSE.badFrame, () => "{"],
     ["no frame", CLOSE.badFrame, () => JSON.stringify(["heartbeat"])],
     [
       "data of another form",
       CLOSE.badFrame,
-      (session) => JSON.stringify({ ...beat({ streams: -1 }), seq: 2, session }),
+      (session) => JSON.stringify({ ...beat({ streams: -1 }), seq: 3, session }),
     ],
     [
       "a second handshake",
       CLOSE.badFrame,
-      (session) => JSON.stringify({ type: "auth", seq: 2, session, data: { jws: "x" } }),
+      (session) => JSON.stringify({ type: "auth", seq: 3, session, data: { jws: "x" } }),
     ],
     ["a binary frame that is none", CLOSE.badFrame, () => new Uint8Array([9, 9, 9])],
     ["256 KiB of text", CLOSE.tooBig, () => JSON.stringify({ ...beat(), filler: "x".repeat(256 * 1024) })],

@@ -16,6 +16,8 @@ interface Link {
   confirmedAt: number | null;
   dockerOk: boolean | null;
   rssBytes: number | null;
+  /** Two machines use this server's identity. */
+  quarantined: boolean;
   /** Last-seen is newer than the row's. */
   unsaved: boolean;
 }
@@ -39,6 +41,10 @@ export interface Links {
   beat(serverId: string, heartbeat: Heartbeat): void;
   /** Every state that the agent reported before is as it was at this time. */
   confirmed(serverId: string, at: number): void;
+  /** Whatever connects of this server is refused from now on. */
+  quarantine(serverId: string, row: { workspaceId: string; revision: number }): void;
+  /** It has a new key. */
+  liftQuarantine(serverId: string): void;
   /** The socket is gone; resolves when the row says so. */
   offline(serverId: string): Promise<void>;
 }
@@ -52,6 +58,22 @@ const NEVER: LinkInfo = {
   dockerOk: null,
   rssBytes: null,
 };
+
+/** A link of which nothing is known but what its row says. */
+function linkOf(row: Pick<Link, "workspaceId" | "revision"> & Partial<Link>): Link {
+  return {
+    online: false,
+    connectedAt: null,
+    lastSeenAt: null,
+    peerAddress: null,
+    confirmedAt: null,
+    dockerOk: null,
+    rssBytes: null,
+    quarantined: false,
+    unsaved: false,
+    ...row,
+  };
+}
 
 export function createLinks(deps: Pick<Deps, "db" | "clock" | "timers" | "hub" | "log">): Links {
   const { hub } = deps;
@@ -73,18 +95,15 @@ export function createLinks(deps: Pick<Deps, "db" | "clock" | "timers" | "hub" |
   return {
     async start() {
       for (const row of await knownLinks(deps.db)) {
-        links.set(row.id, {
+        const link = linkOf({
           workspaceId: row.workspace_id,
           revision: row.revision,
-          online: false,
           connectedAt: row.connected_at,
           lastSeenAt: row.last_seen_at,
           peerAddress: row.peer_address,
-          confirmedAt: null,
-          dockerOk: null,
-          rssBytes: null,
-          unsaved: false,
+          quarantined: row.quarantined_at !== null,
         });
+        links.set(row.id, link);
       }
       cancelTimer = deps.timers.every(SAVE_INTERVAL_MS, () => {
         saving = save().catch((error: unknown) => deps.log.error({ err: error }, "save when servers were last seen"));
@@ -97,16 +116,17 @@ export function createLinks(deps: Pick<Deps, "db" | "clock" | "timers" | "hub" |
     },
     info(serverId) {
       const link = links.get(serverId);
-      if (link === undefined || link.connectedAt === null) return NEVER;
+      if (link === undefined) return NEVER;
       const { lastSeenAt, connectedAt, peerAddress, confirmedAt, dockerOk, rssBytes } = link;
-      const known = { lastSeenAt, connectedAt, peerAddress };
+      const away = { lastSeenAt, connectedAt, peerAddress, confirmedAt: null, dockerOk: null, rssBytes: null };
+      if (link.quarantined) return { ...away, state: "quarantined" };
+      if (connectedAt === null) return NEVER;
       return link.online
-        ? { state: "online", ...known, confirmedAt, dockerOk, rssBytes }
-        : { state: "unreachable", ...known, confirmedAt: null, dockerOk: null, rssBytes: null };
+        ? { ...away, state: "online", confirmedAt, dockerOk, rssBytes }
+        : { ...away, state: "unreachable" };
     },
     online(serverId, opened) {
-      const fresh = { confirmedAt: null, dockerOk: null, rssBytes: null, unsaved: false };
-      links.set(serverId, { ...opened, online: true, lastSeenAt: opened.connectedAt, ...fresh });
+      links.set(serverId, linkOf({ ...opened, online: true, lastSeenAt: opened.connectedAt }));
       hub.publish(opened.workspaceId, { type: "server", id: serverId, revision: opened.revision });
     },
     seen(serverId) {
@@ -126,6 +146,15 @@ export function createLinks(deps: Pick<Deps, "db" | "clock" | "timers" | "hub" |
     confirmed(serverId, at) {
       const link = links.get(serverId);
       if (link !== undefined) link.confirmedAt = at;
+    },
+    quarantine(serverId, { workspaceId, revision }) {
+      const link = links.get(serverId);
+      if (link === undefined) links.set(serverId, linkOf({ workspaceId, revision, quarantined: true }));
+      else link.quarantined = true;
+    },
+    liftQuarantine(serverId) {
+      const link = links.get(serverId);
+      if (link !== undefined) link.quarantined = false;
     },
     async offline(serverId) {
       const link = links.get(serverId);

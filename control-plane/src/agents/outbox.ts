@@ -15,6 +15,7 @@ import {
   publishOperationChange,
 } from "../operations/results.ts";
 import { serviceSecretPlace } from "../secrets/seals.ts";
+import { mayBeSent } from "./admission.ts";
 import { OPEN_BY_INDEX } from "./commands.ts";
 
 type OutboxDeps = Pick<Deps, "db" | "clock" | "hub" | "seals" | "log">;
@@ -93,6 +94,7 @@ export function createOutbox(deps: OutboxDeps, link: OutboxLink): Outbox {
         await trx.deleteFrom("outbox").where("operation_id", "=", operation.id).execute();
         return {};
       }
+      if (!(await mayBeSent(trx, link.serverId))) return {};
       if (command === undefined) return { change: await failUnsendable(trx, operation.id, now) };
       if (current.sent_at === null && operation.start_before <= now) {
         again = true;

@@ -37,7 +37,7 @@ export interface SessionSocket {
   fail(): void;
 }
 
-export type SessionFrame = Exclude<ToControlPlane, { type: "auth" }>;
+export type SessionFrame = Exclude<ToControlPlane, { type: "auth" | "ready" }>;
 
 export interface Session {
   readonly streams: LogStreams;

@@ -1,40 +1,20 @@
 /** Rows of the agents' side: servers as the link sees them. Each function takes the connection it runs on. */
-import type { AgentFacts } from "@dflow/protocol";
 import { sql } from "kysely";
 import type { Conn } from "../db/database.ts";
 
 export function serverForAuth(db: Conn, serverId: string) {
-  return db.selectFrom("server").select(["agent_jwk", "deleted_at"]).where("id", "=", serverId).executeTakeFirst();
-}
-
-/** The next fencing number, with what the handshake told; undefined when the server was removed meanwhile. */
-export async function takeSession(
-  db: Conn,
-  serverId: string,
-  told: { facts: AgentFacts; peerAddress: string; connectedAt: number },
-): Promise<{ session: number; workspaceId: string; revision: number } | undefined> {
-  const row = await db
-    .updateTable("server")
-    .set({
-      session: sql`session + 1`,
-      facts: JSON.stringify(told.facts),
-      peer_address: told.peerAddress,
-      connected_at: told.connectedAt,
-      last_seen_at: told.connectedAt,
-      revision: sql`revision + 1`,
-    })
+  return db
+    .selectFrom("server")
+    .select(["agent_kid", "agent_jwk", "deleted_at"])
     .where("id", "=", serverId)
-    .where("deleted_at", "is", null)
-    .returning(["session", "workspace_id", "revision"])
     .executeTakeFirst();
-  return row && { session: row.session, workspaceId: row.workspace_id, revision: row.revision };
 }
 
 /** What the link remembers of servers at start, before any of them has connected again. */
 export function knownLinks(db: Conn) {
   return db
     .selectFrom("server")
-    .select(["id", "workspace_id", "connected_at", "last_seen_at", "peer_address", "revision"])
+    .select(["id", "workspace_id", "connected_at", "last_seen_at", "peer_address", "revision", "quarantined_at"])
     .where("deleted_at", "is", null)
     .execute();
 }

@@ -7,6 +7,7 @@ import { first } from "./migrations/0001-first.ts";
 import { retention } from "./migrations/0002-retention.ts";
 import { outgoing } from "./migrations/0003-outgoing.ts";
 import { hashSessions } from "./migrations/0004-hash-sessions.ts";
+import { epoch } from "./migrations/0005-epoch.ts";
 
 /** In order. A migration that was released is never edited; a change is a new one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -14,6 +15,7 @@ const MIGRATIONS: Record<string, Migration> = {
   "0002-retention": retention,
   "0003-outgoing": outgoing,
   "0004-hash-sessions": hashSessions,
+  "0005-epoch": epoch,
 };
 
 export async function migrate(db: Db): Promise<void> {

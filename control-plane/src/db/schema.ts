@@ -53,6 +53,12 @@ export interface ServerTable {
   agent_jwk: string;
   /** Fencing number of the newest authenticated session. */
   session: number;
+  /** The join counter: the last one that came with a `ready`. */
+  epoch: Generated<number>;
+  /** Went out with a welcome whose `ready` has not come yet. */
+  pending_epoch: Generated<number | null>;
+  /** Since when two machines are known to use this identity. */
+  quarantined_at: Generated<number | null>;
   /** AgentFacts as JSON, from the last handshake. */
   facts: string | null;
   /** Set by an admin; null means the socket's peer. */
@@ -78,6 +84,8 @@ export interface EnrolmentTokenTable {
   /** Thumbprint that used it: the same key gets the same answer again. */
   used_by_kid: string | null;
   server_id: string | null;
+  /** It gives this server a new key, and makes no other. */
+  rekeys_server_id: Generated<string | null>;
 }
 
 export interface ApplicationTable {

@@ -1,8 +1,9 @@
 /** Rows of enrolment tokens, as people see them; the agents' side uses them up. */
+import type { Insertable } from "kysely";
 import type { Conn, Trx } from "../db/database.ts";
 import type { EnrolmentTokenTable } from "../db/schema.ts";
 
-export async function insertEnrolmentToken(trx: Trx, row: EnrolmentTokenTable): Promise<void> {
+export async function insertEnrolmentToken(trx: Trx, row: Insertable<EnrolmentTokenTable>): Promise<void> {
   await trx.insertInto("enrolment_token").values(row).execute();
 }
 

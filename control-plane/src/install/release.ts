@@ -18,6 +18,11 @@ export function installCommand({ publicUrl }: Pick<Config, "publicUrl">): string
   return `curl -fsSL ${publicUrl}/${INSTALLER} | sudo sh`;
 }
 
+/** The same on a server that is known already: it asks for the token that gives it a new key. */
+export function rekeyCommand(config: Pick<Config, "publicUrl">): string {
+  return `${installCommand(config)} -s -- --rekey`;
+}
+
 /** The installer, knowing where it came from. The address stands in single quotes there. */
 export function withAddress(script: string, publicUrl: string): string {
   const quoted = publicUrl.replaceAll("'", "'\\''");

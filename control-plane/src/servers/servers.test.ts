@@ -1,4 +1,4 @@
-import type { Application, Environment, Server } from "@dflow/protocol";
+import type { Application, Environment, Server, Service } from "@dflow/protocol";
 import { parseEnrolmentToken } from "@dflow/protocol";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { insertServer, startApi, type TestApi, type World } from "../testing/api.ts";
@@ -92,6 +92,53 @@ describe("an enrolment token", () => {
   test("for a name that a server has already is refused", async () => {
     const { status, body } = await api.ask("POST", path(), { as, body: { serverName: "server of main" } });
     expect([status, body.code, body.errors?.[0]?.field]).toEqual([409, "name_taken", "serverName"]);
+  });
+});
+
+describe("a token that re-keys", () => {
+  const path = () => `/api/v1/servers/${world.serverId}/rekey-token`;
+
+  test("is for that one server, shown once, written down, and leaves the server as it is", async () => {
+    const before = await server();
+    const made = await api.ask<{ id: string; token: string; serverName: string }>("POST", path(), { as });
+    expect([made.status, made.headers.get("cache-control")]).toEqual([201, "no-store"]);
+    expect(parseEnrolmentToken(made.body.token)).toMatchObject({ kind: "rekey", tokenId: made.body.id });
+    expect(made.body).toMatchObject({ serverName: "server of main", state: "waiting" });
+    const row = await api.db.selectFrom("enrolment_token").selectAll().executeTakeFirstOrThrow();
+    expect(row).toMatchObject({ rekeys_server_id: world.serverId, used_at: null });
+    expect(row.expires_at - row.created_at).toBe(30 * 60_000);
+    const audit = await api.db.selectFrom("audit").selectAll().where("action", "=", "rekey_token.create").execute();
+    expect(audit).toMatchObject([{ target_kind: "server", target_id: world.serverId, actor_name: "admin" }]);
+    expect(JSON.stringify([row, audit])).not.toContain(String(made.body.token.split(".")[2]));
+    expect(await server()).toEqual(before);
+  });
+
+  test("is made by admins of its workspace only; for others the server does not exist", async () => {
+    const stranger = await api.world("elsewhere");
+    expect((await api.ask("POST", path(), { as: world.keys.developer })).status).toBe(403);
+    expect((await api.ask("POST", path(), { as: stranger.keys.admin })).status).toBe(404);
+    expect((await api.ask("POST", path(), {})).status).toBe(401);
+    expect(await api.db.selectFrom("enrolment_token").selectAll().execute()).toEqual([]);
+  });
+});
+
+describe("a quarantined server", () => {
+  test("says since when, and refuses new actions on its services with what to do", async () => {
+    const service = await api.deployed(world);
+    await api.db.updateTable("server").set({ quarantined_at: api.platform.clock.now() }).execute();
+    api.agents.setLink(world.serverId, { state: "quarantined" });
+    const now = new Date(api.platform.clock.now()).toISOString();
+    expect(await server()).toMatchObject({ link: "quarantined", quarantinedAt: now });
+    const asked = [
+      await api.ask("POST", `/api/v1/services/${service.id}/restart`, { as }),
+      await api.ask("POST", `/api/v1/services/${service.id}/stop`, { as }),
+      await api.ask("DELETE", `/api/v1/services/${service.id}`, { as }),
+      await api.ask("GET", `/api/v1/services/${service.id}/logs`, { as }),
+    ];
+    expect(asked.map(({ status, body }) => [status, body.code])).toEqual(Array(4).fill([409, "server_quarantined"]));
+    expect(asked[0]?.body.detail).toMatch(/two machines use its identity. Re-key/);
+    const shown = await api.ask<Service>("GET", `/api/v1/services/${service.id}`, { as });
+    expect(shown.body).toMatchObject({ state: "unreachable", server: { link: "quarantined" } });
   });
 });
 

@@ -97,6 +97,7 @@ function serverView({ agents }: Pick<RoomDeps, "agents">, row: ServerRow): Serve
     workspaceId: row.workspace_id,
     name: row.name,
     link: link.state,
+    quarantinedAt: isoTimeOrNull(row.quarantined_at),
     lastSeenAt: isoTimeOrNull(link.lastSeenAt ?? row.last_seen_at),
     connectedAt: isoTimeOrNull(link.connectedAt ?? row.connected_at),
     publicHost: row.public_host ?? peer,

@@ -125,11 +125,18 @@ export interface FakeSocket {
   sendBytes(bytes: Uint8Array): void;
   /** The beginning of a message that never ends. */
   sendUnfinished(text: string): void;
-  /** Signs the challenge and takes the welcome. */
+  /** Signs the challenge, takes the welcome, keeps its epoch and says `ready`. */
   authenticate(
     agent: FakeIdentity,
     change?: (payload: Record<string, unknown>) => Record<string, unknown>,
   ): Promise<WelcomePayload>;
+  /** The same up to the welcome. */
+  getWelcome(
+    agent: FakeIdentity,
+    change?: (payload: Record<string, unknown>) => Record<string, unknown>,
+  ): Promise<WelcomePayload>;
+  /** Keeps the welcome's epoch and says so. */
+  beReady(agent: FakeIdentity, welcome: WelcomePayload): void;
   cut(): void;
   close(): void;
 }
@@ -137,6 +144,8 @@ export interface FakeSocket {
 export interface FakeIdentity {
   agentId: string;
   key: FakeKey;
+  /** What it has on its disk; a copy of this object is a cloned disk. */
+  epoch: number;
 }
 
 export interface SocketOptions {
@@ -185,10 +194,20 @@ export function openSocket(url: string, options: SocketOptions = {}): Promise<Fa
     sendText: (text) => ws.send(text),
     sendBytes: (bytes) => ws.send(bytes),
     sendUnfinished: (text) => ws.send(text, { fin: false }),
-    async authenticate(agent, change = (payload) => payload) {
+    async authenticate(agent, change) {
+      const welcome = await socket.getWelcome(agent, change);
+      socket.beReady(agent, welcome);
+      return welcome;
+    },
+    beReady(agent, { epoch }) {
+      agent.epoch = epoch;
+      socket.send({ type: "ready", data: { epoch } });
+    },
+    async getWelcome(agent, change = (payload) => payload) {
       const challenge: Challenge = (await socket.next("challenge")).data;
       const agentNonce = randomBytes(32).toString("base64url");
-      const payload = change({ ...challenge, url, agentId: agent.agentId, agentNonce, facts: FACTS });
+      const { agentId, epoch } = agent;
+      const payload = change({ ...challenge, url, agentId, agentNonce, epoch, facts: FACTS });
       socket.send({ type: "auth", data: { jws: await agent.key.sign(payload) } });
       const welcome = await socket.next("welcome");
       const said = welcomePayloadSchema.parse(await openAnswer(welcome.data.jws, challenge.controlPlaneId));

@@ -112,8 +112,10 @@ export async function startHarness(options: HarnessOptions = {}) {
       running = await startAgents(running.port);
     },
 
-    async makeToken(serverName = "web"): Promise<string> {
+    /** One that re-keys the server, when it is given. */
+    async makeToken(serverName = "web", rekeysServerId: string | null = null): Promise<string> {
       const token = newEnrolmentToken({
+        kind: rekeysServerId === null ? "join" : "rekey",
         id: random.id(),
         secret: random.bytes(32),
         controlPlaneId: deps.signer.controlPlaneId,
@@ -129,6 +131,7 @@ export async function startHarness(options: HarnessOptions = {}) {
           used_at: null,
           used_by_kid: null,
           server_id: null,
+          rekeys_server_id: rekeysServerId,
         })
         .execute();
       return token.text;
@@ -139,7 +142,7 @@ export async function startHarness(options: HarnessOptions = {}) {
       const { status, body } = await enrolBy(harness.baseUrl, await harness.makeToken(serverName), key);
       if (status !== 200) throw new Error(`enrolment: ${status} ${JSON.stringify(body)}`);
       const answer = await openAnswer(body.jws, deps.signer.controlPlaneId);
-      return { agentId: String(answer.agentId), key };
+      return { agentId: String(answer.agentId), key, epoch: 0 };
     },
 
     async open(): Promise<FakeSocket> {
@@ -148,9 +151,13 @@ export async function startHarness(options: HarnessOptions = {}) {
       return socket;
     },
 
+    /** Connected, and its session has begun. */
     async connect(agent: FakeIdentity): Promise<FakeSocket> {
       const socket = await harness.open();
+      const heard = events.length;
       await socket.authenticate(agent);
+      const isOnline = () => events.slice(heard).some(({ type, id }) => type === "server" && id === agent.agentId);
+      await until(isOnline, "the session's begin");
       return socket;
     },
 
