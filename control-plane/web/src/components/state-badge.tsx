@@ -1,5 +1,6 @@
 /** The state of a service or of a server's link: word, shape, and how old the look is that it comes from. */
 import { type LinkState, SERVICE_STATE_LABELS, SERVICE_STATE_TONES, type Service, type Tone } from "@dflow/protocol";
+import { ShieldAlert } from "lucide-react";
 import { ago, moment } from "../format.ts";
 import { Badge } from "../ui/badge.tsx";
 import { Tooltip } from "../ui/tooltip.tsx";
@@ -11,7 +12,8 @@ export function stateEvidence(service: Service): string {
   const { evidence } = service.observed;
   if (service.state === "unreachable") {
     const last = evidence === "" ? "" : ` The last thing seen: ${evidence}.`;
-    return `Server ${service.server.name} cannot be reached, so nobody knows how it is now.${last}`;
+    const why = service.server.link === "quarantined" ? "is quarantined" : "cannot be reached";
+    return `Server ${service.server.name} ${why}, so nobody knows how it is now.${last}`;
   }
   if (evidence === "") return `Nothing was seen by the agent on ${service.server.name} yet.`;
   return `${capital(evidence)}, seen by the agent on ${service.server.name}.`;
@@ -65,6 +67,11 @@ const LINKS: Record<LinkState, { tone: Tone; label: string; sentence: string }> 
     label: "Unreachable",
     sentence: "Its agent is not connected. What runs there may run on; nobody can see it from here.",
   },
+  quarantined: {
+    tone: "bad",
+    label: "Quarantined",
+    sentence: "Two machines use its identity. Databases keep running; nothing is sent until one of them is re-keyed.",
+  },
   never_connected: { tone: "quiet", label: "Never connected", sentence: "Its agent has not connected yet." },
 };
 
@@ -82,7 +89,10 @@ export function LinkBadge({ link, lastSeenAt, withAge = true }: LinkBadgeProps) 
       <Tooltip content={sentence}>
         {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the sentence in the tooltip has to be reachable by keyboard */}
         <span tabIndex={0} className="relative z-10 rounded-full">
-          <Badge tone={tone}>{label}</Badge>
+          <Badge tone={tone}>
+            {link === "quarantined" && <ShieldAlert size={13} aria-hidden="true" />}
+            {label}
+          </Badge>
         </span>
       </Tooltip>
       {withAge && lastSeenAt !== null && (

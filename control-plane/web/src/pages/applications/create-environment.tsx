@@ -113,7 +113,7 @@ function CreateForm({ application, servers, onClose }: CreateFormProps) {
             {servers.map((server) => (
               <option key={server.id} value={server.id}>
                 {server.name}
-                {server.link === "online" ? "" : " (not connected)"}
+                {server.link === "online" ? "" : server.link === "quarantined" ? " (quarantined)" : " (not connected)"}
               </option>
             ))}
           </Select>

@@ -1,13 +1,11 @@
 /** Adds a server: a one-time token, the commands to run there, and the moment its agent connects. */
-import type { createdEnrolmentTokenSchema } from "@dflow/protocol";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { CircleCheck, Info } from "lucide-react";
-import { type ReactNode, useState } from "react";
-import type { z } from "zod";
+import { CircleCheck } from "lucide-react";
+import { useState } from "react";
 import { call, client } from "../../api.ts";
 import { useWorkspace } from "../../components/workspace.tsx";
-import { bytes, until } from "../../format.ts";
+import { bytes } from "../../format.ts";
 import { keys } from "../../keys.ts";
 import { paths } from "../../paths.ts";
 import { enrolmentTokenQuery, serverQuery } from "../../queries.ts";
@@ -19,12 +17,7 @@ import { fieldError } from "../../ui/describe-error.ts";
 import { Dialog, DialogActions } from "../../ui/dialog.tsx";
 import { Field, Input } from "../../ui/field.tsx";
 import { Problem } from "../../ui/problem.tsx";
-import { useNow } from "../../use-now.ts";
-
-type Token = z.infer<typeof createdEnrolmentTokenSchema>;
-const TOKEN_FILE = "dflow-token";
-const DATA_DIR = "/var/lib/dflow-agent";
-const RUN_COMMAND = `./scripts/agent run --data-dir ${DATA_DIR}`;
+import { RUN_COMMAND, type Token, TokenInstructions } from "./token-instructions.tsx";
 
 export function AddServerDialog({ onClose }: { onClose: () => void }) {
   const [token, setToken] = useState<Token>();
@@ -122,11 +115,7 @@ function Instructions({ token, onClose, onAgain }: InstructionsProps) {
   }
   return (
     <div className="grid gap-4">
-      {token.installCommand === null ? (
-        <ByHand token={token} />
-      ) : (
-        <ByInstaller token={token} command={token.installCommand} />
-      )}
+      <TokenInstructions token={token} />
       <div className="flex items-center justify-between gap-3 border-t border-line pt-4">
         <p role="status" className="flex items-center gap-2 text-sm text-soft">
           <ToneMark tone="moving" />
@@ -135,91 +124,6 @@ function Instructions({ token, onClose, onAgain }: InstructionsProps) {
         <Button onClick={onClose}>Close</Button>
       </div>
     </div>
-  );
-}
-
-function ByInstaller({ token, command }: { token: Token; command: string }) {
-  return (
-    <ol className="grid gap-4">
-      <Step number={1} title="Run this line on the server">
-        <CodeBlock label="install command" text={command} />
-        <p className="mt-1 text-xs text-faint">
-          It checks the server first, asks before it installs Docker, and can be run again at any time.
-        </p>
-      </Step>
-      <Step number={2} title="Paste this token when it asks">
-        <CodeBlock label="token" text={token.token} />
-        <Expiry expiresAt={token.expiresAt} />
-      </Step>
-    </ol>
-  );
-}
-
-/** Where no line can work: an agent on the control plane's own machine, from a clone. */
-function ByHand({ token }: { token: Token }) {
-  return (
-    <>
-      {token.reachableFromElsewhere ? (
-        <Note>
-          This control plane has no installer to offer. On its machine, in dFlow's folder, run scripts/archive; until
-          then a server is added from a clone.
-        </Note>
-      ) : (
-        <Note>
-          This control plane listens on its own machine only, so only an agent on that machine can connect. For other
-          servers, give the control plane a public https address first.
-        </Note>
-      )}
-      <ol className="grid gap-4">
-        <Step number={1} title={`Put this token into a file ${TOKEN_FILE} on the server`}>
-          <CodeBlock label="token" text={token.token} />
-          <Expiry expiresAt={token.expiresAt} />
-        </Step>
-        <Step number={2} title="In a clone of dFlow on that server, enrol the agent">
-          <CodeBlock
-            label="enrol command"
-            text={`./scripts/agent enrol --url ${token.controlPlaneUrl} --data-dir ${DATA_DIR} --token-file ${TOKEN_FILE}`}
-          />
-        </Step>
-        <Step number={3} title="Start it">
-          <CodeBlock label="run command" text={RUN_COMMAND} />
-        </Step>
-      </ol>
-    </>
-  );
-}
-
-function Note({ children }: { children: ReactNode }) {
-  return (
-    <p role="note" className="flex gap-2.5 rounded-lg border border-line-strong bg-sunken px-3 py-2.5 text-sm">
-      <Info size={16} aria-hidden="true" className="mt-0.5 shrink-0 text-accent-text" />
-      <span>{children}</span>
-    </p>
-  );
-}
-
-function Step({ number, title, children }: { number: number; title: string; children: ReactNode }) {
-  return (
-    <li className="grid grid-cols-[24px_minmax(0,1fr)] gap-x-2.5 gap-y-1.5">
-      <span
-        aria-hidden="true"
-        className="grid size-5 place-items-center rounded-full bg-hover text-xs font-medium text-soft"
-      >
-        {number}
-      </span>
-      <span className="text-sm font-medium">{title}</span>
-      <div className="col-start-2 min-w-0">{children}</div>
-    </li>
-  );
-}
-
-function Expiry({ expiresAt }: { expiresAt: string }) {
-  const now = useNow();
-  return (
-    <p className="mt-1 text-xs text-faint">
-      Shown once. Works for one server and expires {until(expiresAt, now)}. It never belongs into a command line, which
-      every process on a server can read.
-    </p>
   );
 }
 

@@ -21,6 +21,7 @@ import { SkeletonCard } from "../../ui/skeleton.tsx";
 import { notify } from "../../ui/toast.tsx";
 import { Missing } from "../missing.tsx";
 import { PublicAddressForm } from "./public-address.tsx";
+import { Quarantine } from "./quarantine.tsx";
 
 export function ServerPage() {
   const { serverId } = useParams({ from: "/app/servers/$serverId" });
@@ -52,6 +53,7 @@ function ServerDetails({ server }: { server: Server }) {
         </div>
         {mayWrite && <Button onClick={() => setRenaming(true)}>Rename</Button>}
       </div>
+      <Quarantine server={server} mayWrite={mayWrite} />
       <div className="grid items-start gap-4 lg:grid-cols-2">
         <FactsCard server={server} />
         <div className="grid gap-4">

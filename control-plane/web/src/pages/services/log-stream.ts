@@ -51,7 +51,7 @@ export function afterStream(news: StreamNews, error: unknown): NextStep {
   if (error instanceof StreamRefused && error.status < 500) {
     const refusal = errorOf(error.status, error.body);
     // The server comes back by itself; everything else takes a person.
-    return refusal.code === "server_unreachable" || refusal.code === "rate_limited"
+    return ["server_unreachable", "server_quarantined", "rate_limited"].includes(refusal.code)
       ? { connection: { state: "waiting", words: refusal.message }, again: true }
       : { connection: { state: "refused", error: refusal }, again: false };
   }
