@@ -193,6 +193,30 @@ describe("install.sh on a fresh server with systemd (its Docker engine is this m
     expect(await look()).toEqual(before);
   });
 
+  it("with --rekey it gives the server a new key, its databases untouched, and refuses that where there is none", async () => {
+    const elsewhere = await install("--rekey", "--data-dir", "/var/lib/dflow-nowhere");
+    expect([elsewhere.code, elsewhere.stderr]).toEqual([1, expect.stringContaining("there is no server in")]);
+    const keyFile = join(dataDir, "key.json");
+    const before = { key: readFileSync(keyFile, "utf8"), databases: databases(), pid: await property("MainPID") };
+    const made = await product.call<{ token: string; installCommand: string | null }>(
+      "POST",
+      `/servers/${serverId}/rekey-token`,
+    );
+    const tokenFile = join(dataDir, "token");
+    writeFileSync(tokenFile, made.token, { mode: 0o600 });
+    const { code, stdout, stderr } = await install("--rekey", "--token-file", tokenFile);
+    rmSync(tokenFile);
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(stdout).toMatch(/Re-keyed[\s\S]*online since/);
+    expect(readFileSync(keyFile, "utf8")).not.toBe(before.key);
+    expect(await property("MainPID")).not.toBe(before.pid);
+    expect(databases()).toEqual(before.databases);
+    await until("the server to be online", async () => {
+      const server = await product.call<Server>("GET", `/servers/${serverId}`);
+      return server.id === serverId && server.link === "online";
+    });
+  });
+
   it("repairs a program that was changed, a unit that was edited and a service that was stopped", async () => {
     await run("sh", "-c", `echo 'throw 1' >> ${PROGRAMS}/*/agent.mjs; systemctl disable --now dflow-agent`);
     await run("sed", "-i", "s/^NoNewPrivileges=yes/NoNewPrivileges=no/", "/etc/systemd/system/dflow-agent.service");
