@@ -25,6 +25,7 @@ export const ERROR_STATUS = {
   server_unreachable: 409,
   server_quarantined: 409,
   already_stopped: 409,
+  not_running: 409,
   not_cancellable: 409,
   // Engines.
   unknown_engine: 400,
@@ -47,6 +48,7 @@ export const ERROR_STATUS = {
   not_ready: 504,
   identity_mismatch: 409,
   volume_missing: 409,
+  check_failed: 502,
   network_exhausted: 503,
   disk_full: 507,
   cancelled: 409,

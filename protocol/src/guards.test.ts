@@ -42,6 +42,20 @@ describe("guard", () => {
     expect(guard("deploy", running)).toMatchObject({ verdict: "hidden", code: "already_deployed" });
   });
 
+  it("allows Check while the database runs, and says what would help while it does not", () => {
+    expect(guard("check", running).verdict).toBe("allowed");
+    expect(guard("check", { ...running, observed: "unhealthy" }).verdict).toBe("allowed");
+    expect(guard("check", fresh).sentence).toBe("Please deploy the service before checking.");
+    for (const observed of ["exited", "missing", "unknown"] as const) {
+      expect(guard("check", { ...running, observed })).toMatchObject({
+        verdict: "refused",
+        code: "not_running",
+        remedy: { action: "restart" },
+      });
+    }
+    expect(guard("check", { ...running, role: "viewer" }).code).toBe("forbidden");
+  });
+
   it("keeps Deploy hidden while either container or volume of a succeeded deploy exists", () => {
     expect(guard("deploy", { ...running, observed: "missing", volume: "present" }).verdict).toBe("hidden");
     expect(guard("deploy", { ...running, observed: "exited", volume: "absent" }).verdict).toBe("hidden");

@@ -5,7 +5,16 @@ import { hasRight, missingRightSentence, type Right, type Role } from "./roles.t
 import type { DesiredState, LinkState, ObservedState, OperationKind } from "./states.ts";
 import { OPEN_OPERATION_LABELS } from "./states.ts";
 
-export const serviceActionSchema = z.enum(["deploy", "restart", "stop", "delete", "change", "credentials", "logs"]);
+export const serviceActionSchema = z.enum([
+  "deploy",
+  "restart",
+  "stop",
+  "check",
+  "delete",
+  "change",
+  "credentials",
+  "logs",
+]);
 export type ServiceAction = z.infer<typeof serviceActionSchema>;
 export const SERVICE_ACTIONS: readonly ServiceAction[] = serviceActionSchema.options;
 
@@ -41,11 +50,14 @@ const RIGHT_OF: Record<ServiceAction, { right: Right; words: string }> = {
   deploy: { right: "services.operate", words: "deploy services" },
   restart: { right: "services.operate", words: "restart services" },
   stop: { right: "services.operate", words: "stop services" },
+  check: { right: "services.operate", words: "check services" },
   delete: { right: "services.write", words: "delete services" },
   change: { right: "services.write", words: "change services" },
   credentials: { right: "credentials.read", words: "see credentials" },
   logs: { right: "logs.read", words: "read logs" },
 };
+
+const DOING = { restart: "restarting", stop: "stopping", check: "checking" } as const;
 
 const ALLOWED: GuardVerdict = { verdict: "allowed" };
 
@@ -90,7 +102,7 @@ export function guard(action: ServiceAction, facts: GuardFacts): GuardVerdict {
     return {
       verdict: "refused",
       code: "not_deployed",
-      sentence: `Please deploy the service before ${action === "restart" ? "restarting" : "stopping"}.`,
+      sentence: `Please deploy the service before ${DOING[action]}.`,
       remedy: { label: "Deploy", action: "deploy" },
     };
   }
@@ -118,6 +130,14 @@ export function guard(action: ServiceAction, facts: GuardFacts): GuardVerdict {
       verdict: "refused",
       code: "already_stopped",
       sentence: "It is stopped already. Restart starts it again.",
+      remedy: { label: "Restart", action: "restart" },
+    };
+  }
+  if (action === "check" && facts.observed !== "running" && facts.observed !== "unhealthy") {
+    return {
+      verdict: "refused",
+      code: "not_running",
+      sentence: "Only a database that runs can be checked. Restart starts it.",
       remedy: { label: "Restart", action: "restart" },
     };
   }

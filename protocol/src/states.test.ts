@@ -34,6 +34,13 @@ describe("serviceState", () => {
     expect(serviceState({ ...running, observed: "exited", desired: "running", link: "online" })).toBe("exited");
   });
 
+  it("goes on to be what is observed during a check, which changes nothing", () => {
+    const checking = { ...running, openOperation: "check" } as const;
+    expect(serviceState({ ...checking, link: "online" })).toBe("running");
+    expect(serviceState({ ...checking, observed: "exited", link: "online" })).toBe("exited");
+    expect(serviceState({ ...checking, link: "unreachable" })).toBe("unreachable");
+  });
+
   it("shows the open operation before everything else", () => {
     expect(serviceState({ ...running, openOperation: "restart", link: "unreachable" })).toBe("restarting");
   });

@@ -11,7 +11,7 @@ export type DesiredState = z.infer<typeof desiredStateSchema>;
 export const exposureStateSchema = z.enum(["closed", "exposing", "exposed", "unexposing", "failed"]);
 export type ExposureState = z.infer<typeof exposureStateSchema>;
 
-export const operationKindSchema = z.enum(["deploy", "restart", "stop", "delete"]);
+export const operationKindSchema = z.enum(["deploy", "restart", "stop", "delete", "check"]);
 export type OperationKind = z.infer<typeof operationKindSchema>;
 
 export const operationStateSchema = z.enum([
@@ -73,6 +73,7 @@ export const OPEN_OPERATION_LABELS: Record<OperationKind, string> = {
   restart: "Restarting",
   stop: "Stopping",
   delete: "Deleting",
+  check: "Checking",
 };
 
 /** `quarantined`: two machines use this server's identity, so neither is listened to. */
@@ -146,11 +147,13 @@ export const SERVICE_STATE_TONES: Record<ServiceState, Tone> = {
   unreachable: "quiet",
 };
 
-const STATE_OF_OPERATION: Record<OperationKind, ServiceState> = {
+/** A check changes nothing of the database, so its badge goes on to show what is observed. */
+const STATE_OF_OPERATION: Record<OperationKind, ServiceState | undefined> = {
   deploy: "deploying",
   restart: "restarting",
   stop: "stopping",
   delete: "deleting",
+  check: undefined,
 };
 
 export interface ServiceFacts {
@@ -166,7 +169,8 @@ export interface ServiceFacts {
  * that is what was asked and is not over; otherwise an unreachable server makes every observation a memory.
  */
 export function serviceState(facts: ServiceFacts): ServiceState {
-  if (facts.openOperation !== undefined) return STATE_OF_OPERATION[facts.openOperation];
+  const moving = facts.openOperation && STATE_OF_OPERATION[facts.openOperation];
+  if (moving !== undefined) return moving;
   if (facts.observed === "not_deployed" && !facts.everDeployed) return "not_deployed";
   if (facts.link !== "online") return "unreachable";
   if (facts.observed === "exited" && facts.desired === "stopped") return "stopped";

@@ -228,6 +228,27 @@ describe("a command", () => {
     await reaches(id, "succeeded");
   });
 
+  it.each([
+    ["check", true],
+    ["stop", undefined],
+  ] as const)(
+    "of a %s, when it is asked for again, says whether it was acknowledged: %s",
+    async (kind, acknowledged) => {
+      const id = await harness.makeOperation(serviceId, kind);
+      const socket = await harness.connect(agent);
+      const first = commandOf(await socket.next("command"));
+      expect(first).toMatchObject({ kind, operationId: id });
+      expect(first).not.toHaveProperty("acknowledged");
+      accept(socket, id);
+      await reaches(id, "running");
+      socket.send(beat());
+      socket.send(beat());
+      const again = commandOf(await socket.next("command"));
+      expect(again).toMatchObject({ kind, operationId: id });
+      expect(again !== undefined && "acknowledged" in again ? again.acknowledged : undefined).toBe(acknowledged);
+    },
+  );
+
   it("of another server is nothing that this agent can answer", async () => {
     const other = await harness.enrolled("other");
     const foreign = await harness.makeOperation(await harness.makeService(other.agentId, "theirs"));

@@ -2,7 +2,7 @@
  * Commands on their way to one server. A row stands in the outbox until its agent has acknowledged it, and is sent again on
  * every new session; per service one at a time and in order. Secrets are opened here, at the last moment, and kept nowhere.
  */
-import { type Command, commandSchema, type OutgoingToAgent } from "@dflow/protocol";
+import { type Command, commandSchema, OPERATION_CLASSES, type OutgoingToAgent } from "@dflow/protocol";
 import type { Selectable } from "kysely";
 import type { Conn, Trx } from "../db/database.ts";
 import type { OperationTable } from "../db/schema.ts";
@@ -169,6 +169,7 @@ async function commandOf(
     generation: operation.generation,
     startWithinMs: Math.max(0, operation.start_before - now),
     runMs: operation.run_ms,
+    ...(OPERATION_CLASSES[operation.kind] === "once" && operation.state === "running" ? { acknowledged: true } : {}),
     ...(needsSecrets ? { secrets: await openSecrets(deps, operation.service_id) } : {}),
   });
 }

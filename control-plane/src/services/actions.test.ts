@@ -86,6 +86,8 @@ describe("roles", () => {
     ["restart", "developer", 202],
     ["stop", "viewer", 403],
     ["stop", "developer", 202],
+    ["check", "viewer", 403],
+    ["check", "developer", 202],
   ];
   test.each(table)("%s by a %s is %i", async (action, role, status) => {
     const { id } = action === "deploy" ? await api.service(world) : await api.deployed(world);
@@ -111,7 +113,7 @@ describe("the guard table refuses", () => {
   test("a second operation while one is open, naming it", async () => {
     const { id } = await api.service(world);
     const open = (await act(id, "deploy")).body.id;
-    for (const action of ["deploy", "restart", "stop"]) {
+    for (const action of ["deploy", "restart", "stop", "check"]) {
       const { status, body } = await act(id, action);
       expect([action, status, body.code, body.operationId]).toEqual([action, 409, "operation_open", open]);
     }
@@ -133,6 +135,7 @@ describe("the guard table refuses", () => {
       detail: "Please deploy the service before restarting.",
     });
     expect((await act(id, "stop")).body).toMatchObject({ code: "not_deployed" });
+    expect((await act(id, "check")).body).toMatchObject({ code: "not_deployed" });
   });
 
   test("a second deploy while container or volume exist", async () => {
@@ -162,12 +165,50 @@ describe("the guard table refuses", () => {
     expect((await act(id, "restart")).body).toMatchObject({ code: "data_missing" });
   });
 
+  test("a check of what does not run", async () => {
+    const { id } = await api.deployed(world);
+    for (const observed of ["exited", "missing", "unknown"] as const) {
+      await api.observe(id, observed, "present");
+      expect((await act(id, "check")).body).toMatchObject({ status: 409, code: "not_running" });
+    }
+    await api.observe(id, "unhealthy", "present");
+    expect((await act(id, "check")).status).toBe(202);
+  });
+
   test("nothing of this left a row behind", async () => {
     const { id } = await api.service(world);
     await act(id, "restart");
     expect(await api.db.selectFrom("operation").selectAll().execute()).toEqual([]);
     expect(await rowOf(id)).toMatchObject({ generation: 0, desired: "stopped" });
     expect(api.agents.woken).toEqual([]);
+  });
+});
+
+describe("a check", () => {
+  test("changes nothing of what is wanted, and its service goes on to show what is observed", async () => {
+    const { id } = await api.deployed(world);
+    await api.observe(id, "running", "present");
+    const before = await rowOf(id);
+    const { body } = await act(id, "check");
+    expect(body).toMatchObject({ kind: "check", state: "queued" });
+    expect(await rowOf(id)).toMatchObject({
+      desired: before.desired,
+      generation: before.generation + 1,
+      volume_id: before.volume_id,
+    });
+    const { body: service } = await api.ask<Service>("GET", `/api/v1/services/${id}`, { as: world.keys.admin });
+    expect(service).toMatchObject({ state: "running", openOperation: { id: body.id, kind: "check" } });
+    expect((await operationRow(body.id)).run_ms).toBe(45 * 60_000);
+    const audit = await api.db.selectFrom("audit").selectAll().where("action", "=", "service.check").execute();
+    expect(audit).toMatchObject([{ target_id: id, workspace_id: world.workspaceId }]);
+    await api.finish(body, "failed");
+    expect(await rowOf(id)).toMatchObject({ desired: before.desired, deployed_at: before.deployed_at });
+  });
+
+  test("of another workspace's service is not found", async () => {
+    const { id } = await api.deployed(world);
+    const stranger = await api.world();
+    expect((await act(id, "check", undefined, stranger.keys.admin)).status).toBe(404);
   });
 });
 

@@ -1,4 +1,4 @@
-/** Deploy, restart, stop, delete: checked by the guard table, then one transaction, then the agent is woken. */
+/** Deploy, restart, stop, check, delete: checked by the guard table, then one transaction, then the agent is woken. */
 import {
   AppError,
   type DesiredState,
@@ -34,10 +34,12 @@ const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
 
 /** How long an action may wait for its server, how long it may run, and what is wanted afterwards. */
-const TERMS: Record<OperationKind, { startWithinMs: number; runMs: number; desired: DesiredState }> = {
+const TERMS: Record<OperationKind, { startWithinMs: number; runMs: number; desired?: DesiredState }> = {
   deploy: { startWithinMs: 10 * MINUTE_MS, runMs: 20 * MINUTE_MS, desired: "running" },
   restart: { startWithinMs: 10 * MINUTE_MS, runMs: 10 * MINUTE_MS, desired: "running" },
   stop: { startWithinMs: 10 * MINUTE_MS, runMs: 10 * MINUTE_MS, desired: "stopped" },
+  // Changes nothing of what is wanted. Together less than the hour after which a server that is away is given up.
+  check: { startWithinMs: 10 * MINUTE_MS, runMs: 45 * MINUTE_MS },
   // A server that is away for weeks still gets it when it returns.
   delete: { startWithinMs: 30 * DAY_MS, runMs: 10 * MINUTE_MS, desired: "absent" },
 };
@@ -148,7 +150,7 @@ async function writeAction(
   row: NewOperation,
   { actor, deleteData }: ActionRequest,
 ): Promise<OperationChange | undefined> {
-  const { desired } = TERMS[row.kind];
+  const { desired = service.desired } = TERMS[row.kind];
   await acceptAction(trx, service.id, { desired, generation: row.generation, volumeId: service.volume_id });
   await writeAudit(trx, deps, {
     workspaceId: service.workspace_id,

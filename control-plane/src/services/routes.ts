@@ -138,7 +138,7 @@ export function createServiceRoutes(deps: RoomDeps): ApiRouter {
     },
   );
 
-  for (const kind of ["restart", "stop"] as const) {
+  for (const kind of ["restart", "stop", "check"] as const) {
     router.openapi(
       createRoute({
         method: "post",

@@ -69,6 +69,7 @@ export function serviceView({ row, newest, link, role, imageMap }: ServiceParts)
       deploy: guard("deploy", facts),
       restart: guard("restart", facts),
       stop: guard("stop", facts),
+      check: guard("check", facts),
       delete: guard("delete", facts),
       change: guard("change", facts),
       credentials: guard("credentials", facts),

@@ -174,6 +174,7 @@ export const serviceActionsSchema = z
     deploy: guardVerdictSchema,
     restart: guardVerdictSchema,
     stop: guardVerdictSchema,
+    check: guardVerdictSchema,
     delete: guardVerdictSchema,
     change: guardVerdictSchema,
     credentials: guardVerdictSchema,

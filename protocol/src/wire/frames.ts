@@ -99,6 +99,12 @@ export const commandSchema = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("restart"), ...commandBase, spec: serviceSpecSchema, secrets: secretsSchema }),
   z.object({ kind: z.literal("stop"), ...commandBase }),
   z.object({ kind: z.literal("delete"), ...commandBase, deleteData: z.boolean() }),
+  z.object({
+    kind: z.literal("check"),
+    ...commandBase,
+    /** The agent has acknowledged it before: one that has no record of it must not take it for new (class `once`). */
+    acknowledged: z.boolean().optional(),
+  }),
 ]);
 export type Command = z.infer<typeof commandSchema>;
 

@@ -24,6 +24,7 @@ function service(change: Partial<GuardFacts>): Pick<Service, "actions" | "openOp
       deploy: guard("deploy", facts),
       restart: guard("restart", facts),
       stop: guard("stop", facts),
+      check: guard("check", facts),
       change: guard("change", facts),
       delete: guard("delete", facts),
       credentials: guard("credentials", facts),
@@ -54,6 +55,15 @@ describe("a button", () => {
     const deploying = service({ openOperation: { id: "o", kind: "deploy" } });
     expect(actionButton("deploy", deploying)).toEqual({ kind: "running", label: "Deploying", operationId: "o" });
     expect(actionButton("restart", deploying)).toMatchObject({ kind: "refused", remedy: { action: "operation" } });
+  });
+
+  it("is off for Check while the database does not run, and says what would help", () => {
+    expect(actionButton("check", service({}))).toEqual({ kind: "ready", label: "Check" });
+    expect(actionButton("check", service({ observed: "exited", desired: "stopped" }))).toMatchObject({
+      kind: "refused",
+      sentence: "Only a database that runs can be checked. Restart starts it.",
+      remedy: { action: "restart" },
+    });
   });
 
   it("tells a viewer whom to ask", () => {

@@ -13,10 +13,11 @@ export type ActionButton =
   | { kind: "running"; label: string; operationId: string }
   | { kind: "refused"; label: string; sentence: string; remedy: GuardVerdict["remedy"] };
 
-const LABELS: Record<"deploy" | "restart" | "stop" | "delete", string> = {
+const LABELS: Record<"deploy" | "restart" | "stop" | "check" | "delete", string> = {
   deploy: "Deploy",
   restart: "Restart",
   stop: "Stop",
+  check: "Check",
   delete: "Delete service",
 };
 

@@ -6,12 +6,14 @@ const NOUNS: Record<OperationKind, string> = {
   restart: "Restart",
   stop: "Stop",
   delete: "Deletion",
+  check: "Check",
 };
 const DONE: Record<OperationKind, string> = {
   deploy: "is deployed",
   restart: "was restarted",
   stop: "is stopped",
   delete: "is deleted",
+  check: "passed its check",
 };
 
 export const operationNoun = (kind: OperationKind) => NOUNS[kind];

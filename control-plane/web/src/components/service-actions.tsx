@@ -1,7 +1,7 @@
 /** The header's actions on a service: the same on every tab, each as the guard table has it now. */
 import type { Service } from "@dflow/protocol";
 import { Link } from "@tanstack/react-router";
-import { ChevronDown, Play, RotateCw, Square } from "lucide-react";
+import { ChevronDown, ClipboardCheck, Play, RotateCw, Square } from "lucide-react";
 import * as Popover from "radix-ui/popover";
 import { type ReactNode, useId, useState } from "react";
 import { paths } from "../paths.ts";
@@ -16,6 +16,7 @@ const ACTIONS: readonly { action: RunAction; icon: ReactNode; variant: ButtonVar
   { action: "deploy", icon: <Play size={14} aria-hidden="true" />, variant: "primary" },
   { action: "restart", icon: <RotateCw size={14} aria-hidden="true" />, variant: "secondary" },
   { action: "stop", icon: <Square size={13} aria-hidden="true" />, variant: "secondary" },
+  { action: "check", icon: <ClipboardCheck size={14} aria-hidden="true" />, variant: "secondary" },
 ];
 
 export function ServiceActions({ service }: { service: Service }) {

@@ -8,9 +8,14 @@ import { paths } from "../paths.ts";
 import { notify } from "../ui/toast.tsx";
 import { followOperation } from "./follow-operation.ts";
 
-export type RunAction = "deploy" | "restart" | "stop";
+export type RunAction = "deploy" | "restart" | "stop" | "check";
 
-const VERBS: Record<RunAction, string> = { deploy: "deployed", restart: "restarted", stop: "stopped" };
+const VERBS: Record<RunAction, string> = {
+  deploy: "deployed",
+  restart: "restarted",
+  stop: "stopped",
+  check: "checked",
+};
 
 export function useShowOperation(service: Pick<Service, "id">): (operationId: string) => void {
   const navigate = useNavigate();
@@ -36,6 +41,8 @@ export function useServiceAction(service: Service) {
           return call(client.POST("/api/v1/services/{id}/restart", params));
         case "stop":
           return call(client.POST("/api/v1/services/{id}/stop", params));
+        case "check":
+          return call(client.POST("/api/v1/services/{id}/check", params));
       }
     },
     onSuccess: (operation) => {
