@@ -8,7 +8,7 @@ const NANOSECONDS_PER_MS = 1_000_000;
  * resolver on the host's loopback from the host itself. One that is given here is asked from inside the container,
  * and nothing listens there.
  */
-const NO_RESOLVER = "127.0.0.1";
+export const NO_RESOLVER = "127.0.0.1";
 
 export function createBody(spec: ContainerSpec): ContainerCreateOptions {
   return {

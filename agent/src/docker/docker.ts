@@ -95,6 +95,26 @@ export interface ContainerSpec {
   logMaxFiles: number;
 }
 
+/**
+ * A container that does one piece of work and ends. It has less than a service's: no data, no address of its own, no
+ * rights, nothing that it could write to but memory.
+ */
+export interface JobSpec {
+  name: string;
+  imageId: string;
+  labels: Labels;
+  /** Numbers, never root's. */
+  user: { uid: number; gid: number };
+  /** Never holds a secret. Everyone who may inspect reads it. */
+  command: string[];
+  networkName: string;
+  /** Folders of the agent's own directory, read-only. */
+  folders: { source: string; target: string }[];
+  /** Volumes that its image declares, covered with memory, so that none is made. */
+  covered: string[];
+  memoryBytes?: number;
+}
+
 export interface PullEvent {
   layer?: string;
   status: string;
@@ -165,6 +185,8 @@ export interface Docker {
   findContainer(id: string, signal?: AbortSignal): Promise<FoundContainer | undefined>;
   /** Returns the id. The container does not start again by itself until `setRestartPolicy` says so. */
   createContainer(spec: ContainerSpec, signal?: AbortSignal): Promise<string>;
+  /** Returns the id. It never starts again by itself. Fails when there is one of that name. */
+  createJob(spec: JobSpec, signal?: AbortSignal): Promise<string>;
   /** A running container is left as it is. */
   startContainer(id: string, signal?: AbortSignal): Promise<void>;
   /** Returns when it has stopped, after `graceMs` by force. A stopped or absent container is left as it is. */

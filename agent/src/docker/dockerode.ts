@@ -9,6 +9,7 @@ import { createBody } from "./create-body.ts";
 import type { ContainerState, Docker, Labels, ListedContainer } from "./docker.ts";
 import { dockerFailure, pullFailure, statusOf } from "./failures.ts";
 import { foundContainer, healthOfStatus, progressOf } from "./found-container.ts";
+import { jobBody } from "./job-body.ts";
 import { readJsonLines } from "./json-lines.ts";
 import { joinBody, networkBody } from "./network-body.ts";
 
@@ -19,7 +20,7 @@ const HEAVY_MS = 180_000;
 /** Output of a command that is kept; the probes answer in one line. */
 const OUTPUT_LIMIT_BYTES = 64 * 1024;
 
-export type BodyKind = "container" | "network" | "join";
+export type BodyKind = "container" | "job" | "network" | "join";
 
 export interface DockerodeOptions {
   socketPath: string;
@@ -205,6 +206,15 @@ export function createDockerode({ socketPath, clock, inspectBody }: DockerodeOpt
     async createContainer(spec, signal) {
       const body = createBody(spec);
       inspectBody(body, "container");
+      const created = await ask(`create container ${spec.name}`, WRITE_MS, signal, (abortSignal) =>
+        docker.createContainer({ ...body, abortSignal }),
+      );
+      return created.id;
+    },
+
+    async createJob(spec, signal) {
+      const body = jobBody(spec);
+      inspectBody(body, "job");
       const created = await ask(`create container ${spec.name}`, WRITE_MS, signal, (abortSignal) =>
         docker.createContainer({ ...body, abortSignal }),
       );

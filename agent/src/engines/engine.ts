@@ -1,6 +1,6 @@
 /** What the agent has to know of a database engine: data and pure functions, one file an engine. */
 import type { EngineId } from "@dflow/protocol";
-import type { CommandOutcome, ContainerSpec } from "../docker/docker.ts";
+import type { CommandOutcome, ContainerSpec, JobSpec } from "../docker/docker.ts";
 
 /** Where the agent's own folders appear inside every database container. */
 export const SECRETS_TARGET = "/run/dflow/secrets";
@@ -35,4 +35,9 @@ export interface Engine {
   probe(service: { name: string }): { command: string[]; user: string };
   /** `undefined` while the database is not ready. */
   readProbe(outcome: CommandOutcome): Probed | undefined;
+  /**
+   * Reads the whole database over its environment's network and keeps nothing of it: run by a user without rights in a
+   * job container that can write to /dev/shm and nowhere else. Exit code 0 means that all of it could be read.
+   */
+  check(service: { name: string; version: string }): Pick<JobSpec, "command" | "covered">;
 }

@@ -20,6 +20,18 @@ const PROBE = [
   "stat -c '%u %g' /proc/1",
 ].join("\n");
 
+/**
+ * The password goes from its file into one that the client takes, in memory and for its user only: never into an
+ * argument or the environment, which others may read. $1 is the host, $2 the database.
+ */
+const CHECK = [
+  "set -e",
+  "umask 077",
+  `{ printf '*:*:*:*:'; sed 's/[\\\\:]/\\\\&/g' ${SECRETS_TARGET}/postgres_password; echo; } >/dev/shm/passwords`,
+  "exec pg_dump --no-password --file=/dev/null" +
+    ' "host=$1 port=5432 user=postgres dbname=$2 passfile=/dev/shm/passwords connect_timeout=20"',
+].join("\n");
+
 function majorOf(version: string): number {
   const major = Number.parseInt(version, 10);
   if (Number.isNaN(major)) throw new AppError("unknown_version", `"${version}" is not a version of Postgres`);
@@ -71,4 +83,9 @@ export const postgres: Engine = {
     const [, identity = "", uid, gid] = match;
     return { identity, owner: { uid: Number(uid), gid: Number(gid) } };
   },
+
+  check: ({ name, version }) => ({
+    command: ["sh", "-c", CHECK, "check", name, databaseName(name)],
+    covered: [majorOf(version) >= 18 ? VOLUME_TARGET : DECLARED_VOLUME],
+  }),
 };

@@ -2,10 +2,12 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { newId, serviceSpec } from "../../test/commands.ts";
 import { createBody } from "../docker/create-body.ts";
+import { jobBody } from "../docker/job-body.ts";
 import { joinBody, networkBody } from "../docker/network-body.ts";
 import { postgres } from "../engines/postgres.ts";
 import { blueprint, serviceFolders } from "../services/container-spec.ts";
-import { checkCreateBody, checkJoinBody, checkNetworkBody, checkOwned } from "./policy.ts";
+import { jobSpec } from "../services/job-spec.ts";
+import { checkCreateBody, checkJobBody, checkJoinBody, checkNetworkBody, checkOwned } from "./policy.ts";
 
 const scope = { agentId: newId(), servicesDir: "/var/lib/dflow/services" };
 
@@ -81,6 +83,77 @@ test("refuses every field that nobody thought of", () => {
       refused((changed) => Object.assign(inHost ? changed.HostConfig : changed, { [name]: value }));
     }),
   );
+});
+
+function job(part = {}): AnyBody {
+  const spec = serviceSpec(part);
+  const { workspaceId, environmentId, serviceId } = spec;
+  const owner = { ...scope, workspaceId, environmentId, serviceId, generation: 2, operationId: newId() };
+  const ground = { imageId: `sha256:${"a".repeat(64)}`, user: { uid: 999, gid: 999 } };
+  return structuredClone(
+    jobBody(jobSpec("check", spec, postgres, serviceFolders(scope.servicesDir, serviceId), owner, ground)),
+  );
+}
+const jobRefused = (change: (body: AnyBody) => void) => {
+  const changed = job();
+  change(changed);
+  expect(() => checkJobBody(changed, scope)).toThrow(expect.objectContaining({ code: "policy_refused" }));
+};
+
+test("lets our own jobs through, with and without a memory limit", () => {
+  checkJobBody(job(), scope);
+  checkJobBody(job({ memoryBytes: 1 << 30, version: "18" }), scope);
+});
+
+test("takes neither a job for a service nor a service for a job", () => {
+  expect(() => checkCreateBody(job(), scope)).toThrow();
+  expect(() => checkJobBody(body(), scope)).toThrow();
+});
+
+const FORBIDDEN_FOR_JOBS: Record<string, (body: AnyBody) => void> = {
+  root: (all) => Object.assign(all, { User: "0:0" }),
+  "root by its name": (all) => Object.assign(all, { User: "root" }),
+  "root's group": (all) => Object.assign(all, { User: "999:0" }),
+  "the image's own user": (all) => delete all.User,
+  "the image's own entrypoint": (all) => delete all.Entrypoint,
+  environment: (all) => Object.assign(all, { Env: ["PGPASSWORD=x"] }),
+  "a name of another operation": (all) => Object.assign(all, { name: `dflow-job-${newId()}` }),
+  "the name of a service's container": (all) => Object.assign(all, { name: `dflow-${newId()}-1` }),
+  "another agent's label": (all) => Object.assign(all.Labels, { "sh.dflow.agent": newId() }),
+  "no labels": (all) => delete all.Labels,
+  "any capability": ({ HostConfig }) => Object.assign(HostConfig, { CapAdd: ["SETUID"] }),
+  "capabilities not dropped": ({ HostConfig }) => delete HostConfig.CapDrop,
+  "a writable root": ({ HostConfig }) => Object.assign(HostConfig, { ReadonlyRootfs: false }),
+  "a root that is writable by leaving it out": ({ HostConfig }) => delete HostConfig.ReadonlyRootfs,
+  "a data volume": ({ HostConfig }) =>
+    HostConfig.Mounts.push({ Type: "volume", Source: `dflow-vol-${newId()}`, Target: "/var/lib/postgresql" }),
+  "a writable folder": ({ HostConfig }) => Object.assign(HostConfig.Mounts[0], { ReadOnly: false }),
+  "a folder outside of ours": ({ HostConfig }) => Object.assign(HostConfig.Mounts[0], { Source: "/etc" }),
+  "a published port": ({ HostConfig }) => Object.assign(HostConfig, { PortBindings: { "5432/tcp": [{}] } }),
+  "a way out": ({ HostConfig }) => Object.assign(HostConfig, { NetworkMode: `dflow-out-${newId()}` }),
+  "the host's network": ({ HostConfig }) => Object.assign(HostConfig, { NetworkMode: "host" }),
+  "a second network": (all) => Object.assign(all, { NetworkingConfig: { EndpointsConfig: {} } }),
+  "the engine's own resolver": ({ HostConfig }) => delete HostConfig.Dns,
+  "its own restarts": ({ HostConfig }) => Object.assign(HostConfig, { RestartPolicy: { Name: "always" } }),
+  "privileged mode": ({ HostConfig }) => Object.assign(HostConfig, { Privileged: true }),
+  "new privileges": ({ HostConfig }) => delete HostConfig.SecurityOpt,
+  "core dumps": ({ HostConfig }) => delete HostConfig.Ulimits,
+  "its own removal": ({ HostConfig }) => Object.assign(HostConfig, { AutoRemove: true }),
+};
+for (const [what, change] of Object.entries(FORBIDDEN_FOR_JOBS))
+  test(`refuses a job ${what}`, () => jobRefused(change));
+
+test("refuses every field of a job that nobody thought of, and any that is left out", () => {
+  fc.assert(
+    fc.property(fc.string({ minLength: 1 }), fc.boolean(), fc.anything(), (name, inHost, value) => {
+      const plain = job();
+      const target = inHost ? plain.HostConfig : plain;
+      fc.pre(!(name in target) && !["Memory", "MemorySwap", "__proto__"].includes(name));
+      jobRefused((changed) => Object.assign(inHost ? changed.HostConfig : changed, { [name]: value }));
+    }),
+  );
+  for (const name of Object.keys(job())) jobRefused((changed) => delete changed[name]);
+  for (const name of Object.keys(job().HostConfig)) jobRefused((changed) => delete changed.HostConfig[name]);
 });
 
 const labels = { "sh.dflow.agent": scope.agentId, "sh.dflow.environment": newId() };

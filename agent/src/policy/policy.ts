@@ -30,6 +30,8 @@ export interface PolicyScope {
 
 const ID = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}";
 const CONTAINER_NAME = new RegExp(`^dflow-${ID}-\\d+$`);
+const JOB_NAME = new RegExp(`^dflow-job-${ID}$`);
+const IMAGE_ID = /^sha256:[0-9a-f]{64}$/;
 const NETWORK_NAME = new RegExp(`^dflow-env-${ID}$`);
 const OUTGOING_NETWORK_NAME = new RegExp(`^dflow-out-${ID}$`);
 const VOLUME_NAME = new RegExp(`^dflow-vol-${ID}$`);
@@ -59,7 +61,7 @@ function bodyRules({ agentId, servicesDir }: PolicyScope): { body: Rules; host: 
   return {
     body: {
       name: matches(CONTAINER_NAME),
-      Image: matches(/^sha256:[0-9a-f]{64}$/),
+      Image: matches(IMAGE_ID),
       Env: listOf(matches(/^[A-Z][A-Z0-9_]*=/)),
       Labels: ownLabels(agentId),
       StopSignal: matches(/^SIG[A-Z]+$/),
@@ -100,6 +102,60 @@ function bodyRules({ agentId, servicesDir }: PolicyScope): { body: Rules; host: 
       MemorySwap: positive,
     },
   };
+}
+
+/** A job has less than a service: no volume, no address, no rights, and nothing to write to but memory. */
+function jobRules(scope: PolicyScope, body: object): { body: Rules; host: Rules } {
+  const { servicesDir, agentId } = scope;
+  const operationId = "Labels" in body && isRecord(body.Labels) ? body.Labels["sh.dflow.operation"] : undefined;
+  const { Memory, MemorySwap } = bodyRules(scope).host;
+  const secrets: Rule = (value) =>
+    typeof value === "string" && new RegExp(`^${ID}/secrets$`).test(relativeTo(servicesDir, value));
+  const folder = exactly({
+    Type: oneOf("bind"),
+    Source: secrets,
+    Target: oneOf("/run/dflow/secrets"),
+    ReadOnly: oneOf(true),
+  });
+  return {
+    body: {
+      name: (value) => matches(JOB_NAME)(value) && value === `dflow-job-${operationId}`,
+      Image: matches(IMAGE_ID),
+      User: matches(/^[1-9]\d*:[1-9]\d*$/),
+      Entrypoint: listOfOne(matches(/^[a-z][a-z0-9_-]*$/)),
+      Cmd: listOf(text),
+      Labels: ownLabels(agentId),
+      Healthcheck: exactly({ Test: listOfOne(oneOf("NONE")) }),
+      HostConfig: isRecord,
+    },
+    host: {
+      NetworkMode: matches(NETWORK_NAME),
+      Dns: listOfOne(oneOf("127.0.0.1")),
+      RestartPolicy: exactly({ Name: oneOf("no") }),
+      LogConfig: exactly({ Type: oneOf("local"), Config: mapOf(oneOf("max-size", "max-file"), text) }),
+      Mounts: listOfOne(folder),
+      Tmpfs: mapOf(matches(MOUNT_TARGET), matches(/^size=\d+,mode=0700$/)),
+      ReadonlyRootfs: oneOf(true),
+      ShmSize: positive,
+      PidsLimit: positive,
+      Ulimits: listOfOne(exactly(NO_CORE_DUMPS)),
+      CapDrop: listOfOne(oneOf("ALL")),
+      SecurityOpt: listOfOne(oneOf("no-new-privileges")),
+      ...(Memory === undefined || MemorySwap === undefined ? {} : { Memory, MemorySwap }),
+    },
+  };
+}
+
+const OPTIONAL_OF_JOB = ["Memory", "MemorySwap"];
+
+/** The same for a job's container, of which nothing but its memory's limit may be left out. */
+export function checkJobBody(body: object, scope: PolicyScope): void {
+  const rules = jobRules(scope, body);
+  const host = "HostConfig" in body && isRecord(body.HostConfig) ? body.HostConfig : {};
+  const limits = OPTIONAL_OF_JOB.filter((name) => !(name in host));
+  const wanted = Object.fromEntries(Object.entries(rules.host).filter(([name]) => !limits.includes(name)));
+  const field = unlikeField(body, rules.body) ?? unlikeField(host, wanted);
+  if (field !== undefined) throw refused(`a job container with this ${field} is not allowed on this server`);
 }
 
 const NO_CORE_DUMPS: Rules = { Name: oneOf("core"), Soft: oneOf(0), Hard: oneOf(0) };
@@ -162,6 +218,7 @@ export function checkJoinBody(body: object): void {
 
 export function checkBody(kind: BodyKind, body: object, scope: PolicyScope): void {
   if (kind === "container") checkCreateBody(body, scope);
+  else if (kind === "job") checkJobBody(body, scope);
   else if (kind === "network") checkNetworkBody(body, scope);
   else checkJoinBody(body);
 }

@@ -1,5 +1,5 @@
 /** Names and labels of the Docker objects that belong to a service. */
-import { idSchema } from "@dflow/protocol";
+import { idSchema, type OnceKind } from "@dflow/protocol";
 import type { Labels } from "../docker/docker.ts";
 
 export const LABEL = {
@@ -9,6 +9,8 @@ export const LABEL = {
   service: "sh.dflow.service",
   generation: "sh.dflow.generation",
   operation: "sh.dflow.operation",
+  /** What a job container does; a service's own container has none. */
+  job: "sh.dflow.job",
   /** Hash of what the container was created from; a different one means it has to be created anew. */
   spec: "sh.dflow.spec",
 } as const;
@@ -18,6 +20,9 @@ export const volumeName = (volumeId: string) => `dflow-vol-${volumeId}`;
 export const networkName = (environmentId: string) => `dflow-env-${environmentId}`;
 /** The way out of those services of an environment that have one. */
 export const outgoingNetworkName = (environmentId: string) => `dflow-out-${environmentId}`;
+
+/** Found again by it after a crash, and never made twice under it. */
+export const jobName = (operationId: string) => `dflow-job-${operationId}`;
 
 export const agentLabel = (agentId: string) => `${LABEL.agent}=${agentId}`;
 export const serviceLabel = (serviceId: string) => `${LABEL.service}=${serviceId}`;
@@ -42,6 +47,11 @@ export function serviceLabels(owner: Ownership): Labels {
     [LABEL.operation]: owner.operationId,
   };
 }
+
+/** Labels of the container that carries out one operation of class `once`. */
+export const jobLabels = (owner: Ownership, job: OnceKind): Labels => ({ ...serviceLabels(owner), [LABEL.job]: job });
+
+export const isJob = ({ labels }: { labels: Labels }): boolean => LABEL.job in labels;
 
 /** Labels of a network, which belongs to all services of its environment. */
 export function networkLabels(owner: Ownership): Labels {
