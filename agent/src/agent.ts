@@ -19,6 +19,7 @@ import { createLogStreams } from "./logs/log-streams.ts";
 import { createObserver } from "./observe/observer.ts";
 import { createEnvironments } from "./services/environments.ts";
 import { reconcile } from "./services/reconcile.ts";
+import { sweepJobs } from "./services/run-job.ts";
 import type { OperationDeps } from "./services/run-operation.ts";
 import { createRunner } from "./services/runner.ts";
 import { describeMs, within } from "./waiting.ts";
@@ -58,6 +59,7 @@ export function createAgent(config: Config, deps: AgentDeps): Agent {
   const journal = createJournal({ clock, files, log, crashPoint }, paths.journal);
   let cancelCompact = () => {};
   let cancelReconcile = () => {};
+  const sweeping = new AbortController();
   let sessions = 0;
   let stopped = false;
 
@@ -106,6 +108,7 @@ export function createAgent(config: Config, deps: AgentDeps): Agent {
       dockerAnswers: () => {
         cancelReconcile();
         cancelReconcile = reconcile(operationDeps, runner);
+        void sweepJobs(operationDeps, sweeping.signal);
       },
     },
   );
@@ -217,6 +220,7 @@ export function createAgent(config: Config, deps: AgentDeps): Agent {
       stopped = true;
       cancelCompact();
       cancelReconcile();
+      sweeping.abort(new Error("the agent stops"));
       imageSweep.stop();
       connection.stop();
       streams.closeAll();

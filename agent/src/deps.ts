@@ -33,6 +33,8 @@ export interface Files {
   rename(from: string, to: string): void;
   /** Does nothing where this process may not (not root). */
   giveTo(path: string, uid: number, gid: number): void;
+  /** `undefined` when there is no such file. */
+  ownerOf(path: string): { uid: number; gid: number } | undefined;
 }
 
 /** The process's own log. Never given frames, specs or anything else that may hold a secret. */

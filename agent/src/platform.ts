@@ -12,6 +12,7 @@ import {
   renameSync,
   rmSync,
   statfsSync,
+  statSync,
   writeSync,
 } from "node:fs";
 import { arch, cpus, hostname, type as osType, release, totalmem, uptime } from "node:os";
@@ -80,6 +81,10 @@ export function createFiles(): Files {
       } catch (error) {
         if (!isErrno(error, "EPERM")) throw error;
       }
+    },
+    ownerOf(path) {
+      const found = statSync(path, { throwIfNoEntry: false });
+      return found === undefined ? undefined : { uid: found.uid, gid: found.gid };
     },
   };
 }

@@ -56,6 +56,10 @@ export function stop({ serviceId }: ServiceSpec, generation: number): Command & 
   return { kind: "stop", operationId: newId(), serviceId, generation, ...limits };
 }
 
+export function check({ serviceId }: ServiceSpec, generation: number, part = {}): Command & { kind: "check" } {
+  return { kind: "check", operationId: newId(), serviceId, generation, ...limits, ...part };
+}
+
 export function remove(
   { serviceId }: ServiceSpec,
   generation: number,

@@ -40,7 +40,7 @@ export interface FakeVolume {
 }
 
 type Verb = keyof Docker;
-const MAKING: readonly Verb[] = ["createNetwork", "createVolume", "createContainer"];
+const MAKING: readonly Verb[] = ["createNetwork", "createVolume", "createContainer", "createJob"];
 
 /** The caller of an aborted request hears so at once; what the engine does is another matter. */
 function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
@@ -68,6 +68,8 @@ export function createFakeDocker() {
     clockMs: Date.UTC(2026, 10, 23),
     /** Making takes a while, and is not ended by a caller that goes away meanwhile. */
     slowToMake: false,
+    /** What a job container says and how it ends; without a code it runs until it is ended. */
+    job: { says: [] as string[], code: 0 as number | undefined },
   };
   let nextId = 1;
 
@@ -108,7 +110,15 @@ export function createFakeDocker() {
     ...found
   }: FakeContainer) => structuredClone(found) as FoundContainer;
 
+  const startJob = (container: FakeContainer) => {
+    Object.assign(container, { state: "running", startedAt: now(), starts: container.starts + 1 });
+    for (const text of state.job.says) container.lines.push({ stderr: true, text });
+    publish(container, "start");
+    if (state.job.code !== undefined) endProgram(container, state.job.code);
+  };
+
   const startProgram = (container: FakeContainer) => {
+    if ("sh.dflow.job" in container.labels) return startJob(container);
     const program = [...images.values()].find(({ id }) => id === container.imageId)?.program;
     if (program === undefined) throw new AppError("docker_failed", "no such image");
     container.state = "running";
@@ -249,6 +259,24 @@ export function createFakeDocker() {
       });
       return id;
     },
+    async createJob(spec, signal) {
+      await enter("createJob", spec.name, signal);
+      if (find(spec.name) !== undefined)
+        throw new AppError("docker_failed", `create container ${spec.name}: name in use`);
+      const network = [...networks.values()].find(({ name }) => name === spec.networkName);
+      if (network === undefined) throw new AppError("docker_failed", `network ${spec.networkName} not found`);
+      const id = newId();
+      containers.set(id, {
+        ...{ id, name: spec.name, labels: spec.labels, imageId: spec.imageId },
+        ...{ state: "created", health: "none", exitCode: 0, oomKilled: false, restartCount: 0 },
+        startedAt: "0001-01-01T00:00:00Z",
+        networks: [{ id: network.id }],
+        // What a job has not.
+        spec: { volumes: [] } as unknown as ContainerSpec,
+        ...{ policy: "no", probes: 0, lines: [], starts: 0 },
+      });
+      return id;
+    },
     async startContainer(id, signal) {
       await enter("startContainer", id, signal);
       const container = find(id);
@@ -258,7 +286,7 @@ export function createFakeDocker() {
     async stopContainer(id, _graceMs, signal) {
       await enter("stopContainer", id, signal);
       const container = find(id);
-      if (container?.state === "running") endProgram(container, 0);
+      if (container?.state === "running") endProgram(container, "sh.dflow.job" in container.labels ? 143 : 0);
     },
     async removeContainer(id, signal) {
       await enter("removeContainer", id, signal);
@@ -314,10 +342,11 @@ export function createFakeDocker() {
     },
   };
 
-  const { createNetwork, createVolume, createContainer } = docker;
+  const { createNetwork, createVolume, createContainer, createJob } = docker;
   docker.createNetwork = (request, signal) => unlessAborted(createNetwork(request, undefined), signal);
   docker.createVolume = (name, labels, signal) => unlessAborted(createVolume(name, labels, undefined), signal);
   docker.createContainer = (spec, signal) => unlessAborted(createContainer(spec, undefined), signal);
+  docker.createJob = (spec, signal) => unlessAborted(createJob(spec, undefined), signal);
 
   return {
     docker,

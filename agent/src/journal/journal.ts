@@ -17,12 +17,13 @@ import { ageMs, stampNow, stampSchema } from "./stamp.ts";
 
 const withoutSecrets = { secrets: true } as const;
 /** A command as it is kept: the values of its secrets lie in files of their own, never here. */
-const [deploySchema, restartSchema, stopSchema, deleteSchema] = commandSchema.options;
+const [deploySchema, restartSchema, stopSchema, deleteSchema, checkSchema] = commandSchema.options;
 export const keptCommandSchema = z.discriminatedUnion("kind", [
   deploySchema.omit(withoutSecrets),
   restartSchema.omit(withoutSecrets),
   stopSchema,
   deleteSchema,
+  checkSchema,
 ]);
 export type KeptCommand = z.infer<typeof keptCommandSchema>;
 
@@ -40,6 +41,8 @@ const operationSchema = z.object({
   startedAt: stampSchema.optional(),
   /** What restart has to change: when the container had started before. */
   containerStartedAt: z.string().optional(),
+  /** Of class `once`: from here on its job container may be there, or may have been. It is never made after this. */
+  intendedAt: stampSchema.optional(),
   outcome: outcomeSchema.optional(),
   /** It was cancelled after it had begun: a new run of the agent only cleans up. */
   cancelled: z.boolean().optional(),

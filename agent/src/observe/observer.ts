@@ -4,7 +4,7 @@ import { messageOf, type Observation, type StateReport } from "@dflow/protocol";
 import type { Clock, Log } from "../deps.ts";
 import type { ContainerEvent, Docker, FoundContainer, ListedContainer } from "../docker/docker.ts";
 import type { Journal } from "../journal/journal.ts";
-import { agentLabel, generationOf, LABEL, serviceOf } from "../services/naming.ts";
+import { agentLabel, generationOf, isJob, LABEL, serviceOf } from "../services/naming.ts";
 import { observationOf, unknownObservation } from "./observation.ts";
 
 export type StateEntry = StateReport["services"][number];
@@ -131,8 +131,10 @@ export function createObserver(
       docker.listVolumes(agentLabel(agentId)),
       docker.listNetworks(),
     ]);
-    const found = await Promise.all(listed.map(inspectWhenChanged));
-    const ids = new Set(listed.map(({ id }) => id));
+    // A job works for a service and is not it.
+    const own = listed.filter((one) => !isJob(one));
+    const found = await Promise.all(own.map(inspectWhenChanged));
+    const ids = new Set(own.map(({ id }) => id));
     for (const id of known.keys()) if (!ids.has(id)) known.delete(id);
     const containers = new Map<string, FoundContainer>();
     for (const container of found) {

@@ -6,6 +6,7 @@ import {
   agentLabel,
   containerName,
   generationOf,
+  isJob,
   LABEL,
   networkName,
   outgoingNetworkName,
@@ -14,8 +15,10 @@ import {
 } from "./naming.ts";
 
 export interface Found {
-  /** Newest generation first. */
+  /** The service's own, newest generation first. */
   containers: FoundContainer[];
+  /** Job containers of it. A service has one operation at a time, so whoever looks may take them for leftovers, but its own. */
+  jobs: FoundContainer[];
   image: FoundImage | undefined;
   /** Of the service, by label. */
   volumes: FoundVolume[];
@@ -65,7 +68,10 @@ export async function lookAtService(docker: Docker, subject: Subject, signal?: A
     return network;
   };
   return {
-    containers: containers.toSorted((a, b) => generationOf(b.labels) - generationOf(a.labels)),
+    containers: containers
+      .filter((one) => !isJob(one))
+      .toSorted((a, b) => generationOf(b.labels) - generationOf(a.labels)),
+    jobs: containers.filter(isJob),
     image: foundImage,
     volumes,
     network: networkNamed(networkName),

@@ -32,6 +32,7 @@ const found = (part: Partial<Found> = {}): Found => ({
   image: undefined,
   volumes: [],
   network,
+  jobs: [],
   outgoing: undefined,
   ...part,
 });

@@ -1,5 +1,5 @@
 /** From what is wanted and what was found to typed steps, or to a refusal. Pure: it asks nobody and changes nothing. */
-import { AppError, type OperationKind } from "@dflow/protocol";
+import { AppError, type ConvergentKind } from "@dflow/protocol";
 import type { FoundContainer, FoundNetwork } from "../docker/docker.ts";
 import type { ServiceRecord, VolumeRecord } from "../journal/journal.ts";
 import type { Found } from "./look.ts";
@@ -68,7 +68,7 @@ export const STEP_WORDS: Readonly<Record<StepType, string>> = {
 };
 
 export interface Wanted {
-  kind: OperationKind;
+  kind: ConvergentKind;
   operationId: string;
   serviceId: string;
   serviceName?: string;
@@ -92,6 +92,20 @@ export interface Known {
 }
 
 export function plan(wanted: Wanted, found: Found, known: Known): Step[] {
+  return [...removingJobs(found), ...planOf(wanted, found, known)];
+}
+
+/** A service has one operation at a time, so the one that made them is over. */
+function removingJobs({ jobs }: Found): Step[] {
+  return jobs.map((job) => ({
+    type: "remove_container",
+    container: refOf(job),
+    graceful: false,
+    why: "left behind by an operation that is over",
+  }));
+}
+
+function planOf(wanted: Wanted, found: Found, known: Known): Step[] {
   switch (wanted.kind) {
     case "deploy":
       return planDeploy(wanted, found, known);

@@ -5,17 +5,21 @@ import {
   type Command,
   type Failure,
   isAppError,
+  isOnce,
   messageOf,
+  type OnceKind,
   type Secrets,
   type ServiceSpec,
 } from "@dflow/protocol";
 import type { Clock, Files, Log } from "../deps.ts";
 import { createBody } from "../docker/create-body.ts";
+import { jobBody } from "../docker/job-body.ts";
 import type { Engine } from "../engines/engine.ts";
 import type { Journal, KeptCommand, OperationRecord } from "../journal/journal.ts";
 import { stampNow } from "../journal/stamp.ts";
-import { checkCreateBody } from "../policy/policy.ts";
+import { checkCreateBody, checkJobBody } from "../policy/policy.ts";
 import { blueprint, serviceFolder, serviceFolders } from "./container-spec.ts";
+import { jobSpec } from "./job-spec.ts";
 import { volumeName } from "./naming.ts";
 
 export interface ReceiveDeps {
@@ -39,6 +43,7 @@ const IMAGE_REFERENCE = /^[a-z0-9](?!.*(?:\/\/|\/\.{1,2}(?:\/|$)))[a-zA-Z0-9._/:
 /** The policy sees a complete body before anything is kept; id and address come later and have rules of their own. */
 const SOME_IMAGE_ID = `sha256:${"0".repeat(64)}`;
 const SOME_ADDRESS = "10.0.0.2";
+const SOME_USER = { uid: 1, gid: 1 };
 
 export function receiveCommand(deps: ReceiveDeps, command: Command): Received {
   const { journal, clock } = deps;
@@ -48,7 +53,16 @@ export function receiveCommand(deps: ReceiveDeps, command: Command): Received {
     check(deps, command);
     const { kept, secrets } = split(command);
     if (secrets !== undefined) writeSecrets(deps, kept, secrets);
-    const record: OperationRecord = { operationId, command: kept, receivedAt: stampNow(clock), acknowledged: false };
+    const receivedAt = stampNow(clock);
+    // Its record went with a journal: whatever it may have made counts as made.
+    const taken = isOnce(command) && command.acknowledged === true;
+    const record: OperationRecord = {
+      operationId,
+      command: kept,
+      receivedAt,
+      ...(taken ? { startedAt: receivedAt, intendedAt: receivedAt } : {}),
+      acknowledged: false,
+    };
     journal.transaction(() => {
       journal.operations.put(record);
       const known = journal.services.get(serviceId);
@@ -85,6 +99,7 @@ function check(deps: ReceiveDeps, command: Command): void {
       `this command is of generation ${generation}, and generation ${known.generation} was accepted before`,
     );
   }
+  if (isOnce(command)) checkJob(deps, command);
   if (command.kind !== "deploy" && command.kind !== "restart") return;
   const { spec, secrets } = command;
   if (spec.serviceId !== serviceId) throw new AppError("invalid_input", "the spec is of another service");
@@ -109,10 +124,29 @@ function check(deps: ReceiveDeps, command: Command): void {
   );
 }
 
+function checkJob({ agentId, engines, journal, servicesDir }: ReceiveDeps, command: OnceCommand): void {
+  const { operationId, serviceId, generation } = command;
+  const spec = journal.services.get(serviceId)?.spec;
+  if (spec === undefined) {
+    // Of one that it once took up, the runner says what is left to be known.
+    if (command.acknowledged === true) return;
+    throw new AppError("not_deployed", "this agent has no record of the service", {
+      hint: "Restart it once: that brings the record back.",
+    });
+  }
+  const owner = { agentId, serviceId, generation, operationId, ...idsOf(spec) };
+  const ground = { imageId: SOME_IMAGE_ID, user: SOME_USER };
+  const folders = serviceFolders(servicesDir, serviceId);
+  const job = jobSpec(command.kind, spec, engines[spec.engine], folders, owner, ground);
+  checkJobBody(jobBody(job), { agentId, servicesDir });
+}
+
+type OnceCommand = Extract<Command, { kind: OnceKind }>;
+
 const idsOf = ({ workspaceId, environmentId }: ServiceSpec) => ({ workspaceId, environmentId });
 
 function split(command: Command): { kept: KeptCommand; secrets?: Secrets } {
-  if (command.kind === "stop" || command.kind === "delete") return { kept: command };
+  if (!("secrets" in command)) return { kept: command };
   const { secrets, ...kept } = command;
   return { kept, secrets };
 }

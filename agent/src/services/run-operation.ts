@@ -1,15 +1,23 @@
 /** One operation from its look at Docker to its outcome: plan, steps, and what has to be undone when it fails. */
-import { AppError, type Failure, isAppError, messageOf, type ServiceSpec, type Timings } from "@dflow/protocol";
+import {
+  AppError,
+  type ConvergentKind,
+  type Failure,
+  isAppError,
+  messageOf,
+  type ServiceSpec,
+  type Timings,
+} from "@dflow/protocol";
 import type { Log } from "../deps.ts";
 import type { Engine } from "../engines/engine.ts";
 import type { KeptCommand, OperationRecord, Outcome } from "../journal/journal.ts";
 import { stampNow } from "../journal/stamp.ts";
-import { createLineReader } from "../logs/lines.ts";
 import { within } from "../waiting.ts";
+import { readLastLines } from "./container-output.ts";
 import { blueprint, serviceFolders } from "./container-spec.ts";
 import { dockerAnswers } from "./docker-answers.ts";
 import { type Found, lookAtService } from "./look.ts";
-import { LABEL, type Ownership, serviceLabel, volumeName } from "./naming.ts";
+import { isJob, LABEL, type Ownership, serviceLabel, volumeName } from "./naming.ts";
 import type { OperationLog } from "./operation-log.ts";
 import { plan, STEP_WORDS, type Wanted } from "./plan.ts";
 import { type Course, executeStep, type Making, type StepDeps } from "./steps.ts";
@@ -29,13 +37,14 @@ export class AgentStopping extends Error {
 
 const DEFAULT_GRACE_MS = 120_000;
 const CLEANUP_MS = 300_000;
-const LAST_LINES = 200;
+
+export type ConvergentCommand = Extract<KeptCommand, { kind: ConvergentKind }>;
 
 /** Throws `AgentStopping`, and nothing else. */
 export async function runOperation(
   deps: OperationDeps,
   record: OperationRecord,
-  command: KeptCommand,
+  command: ConvergentCommand,
   log: OperationLog,
   signal: AbortSignal,
   onStep: (step: string) => void,
@@ -70,7 +79,7 @@ export async function runOperation(
 async function walk(
   deps: OperationDeps,
   record: OperationRecord,
-  command: KeptCommand,
+  command: ConvergentCommand,
   course: Course,
   onStep: (step: string) => void,
 ): Promise<void> {
@@ -125,7 +134,7 @@ async function walk(
   if (command.kind === "delete") journal.services.change(serviceId, { desired: "absent", deleted: true });
 }
 
-function createCourse(deps: OperationDeps, command: KeptCommand, log: OperationLog, signal: AbortSignal): Course {
+function createCourse(deps: OperationDeps, command: ConvergentCommand, log: OperationLog, signal: AbortSignal): Course {
   const { agentId, engines, journal, servicesDir } = deps;
   const kept = journal.services.get(command.serviceId)?.spec;
   const spec = "spec" in command ? command.spec : kept;
@@ -148,7 +157,14 @@ function createCourse(deps: OperationDeps, command: KeptCommand, log: OperationL
     };
   }
   const engineGraceMs = spec === undefined ? DEFAULT_GRACE_MS : engines[spec.engine].container(spec).stopGraceMs;
-  const nothing: Found = { containers: [], image: undefined, volumes: [], network: undefined, outgoing: undefined };
+  const nothing: Found = {
+    containers: [],
+    jobs: [],
+    image: undefined,
+    volumes: [],
+    network: undefined,
+    outgoing: undefined,
+  };
   return {
     owner,
     making,
@@ -166,7 +182,7 @@ function createCourse(deps: OperationDeps, command: KeptCommand, log: OperationL
  * While Docker is away nothing can be removed or looked at. Only what may have made something waits, and an agent that
  * stops meanwhile goes on with the operation at its next start.
  */
-async function untilDockerIsBack(deps: OperationDeps, command: KeptCommand, { making, log, signal }: Course) {
+async function untilDockerIsBack(deps: OperationDeps, command: ConvergentCommand, { making, log, signal }: Course) {
   const hasBegun = deps.journal.operations.get(command.operationId)?.startedAt !== undefined;
   if (making === undefined || !hasBegun) return;
   const stopping = new AbortController();
@@ -181,7 +197,12 @@ async function untilDockerIsBack(deps: OperationDeps, command: KeptCommand, { ma
 }
 
 /** Removes only what this operation created, found by its label, so that it also holds after a restart of the agent. */
-async function cleanUp(deps: OperationDeps, command: KeptCommand, course: Course, failure: unknown): Promise<void> {
+async function cleanUp(
+  deps: OperationDeps,
+  command: ConvergentCommand,
+  course: Course,
+  failure: unknown,
+): Promise<void> {
   const { log } = course;
   if (command.kind === "restart" && course.container !== undefined && !isMismatch(failure)) {
     await attempt(log, "restore the restart policy", () =>
@@ -201,7 +222,7 @@ async function cleanUp(deps: OperationDeps, command: KeptCommand, course: Course
   }
 }
 
-async function removeOwn(deps: OperationDeps, command: KeptCommand, course: Course): Promise<void> {
+async function removeOwn(deps: OperationDeps, command: ConvergentCommand, course: Course): Promise<void> {
   const { docker, journal, agentId } = deps;
   const { log, signal, making } = course;
   if (making === undefined) return;
@@ -211,7 +232,7 @@ async function removeOwn(deps: OperationDeps, command: KeptCommand, course: Cour
   const { serviceId, generation } = command;
   const found = await lookAtService(docker, { agentId, serviceId, generation, environmentId, volumeId }, signal);
   for (const container of found.containers.filter(isOwn)) {
-    if (!course.outputSeen) await copyLastLines(deps, course, container.id);
+    if (!course.outputSeen) await readLastLines(docker, container.id, (line) => log.add("output", line), signal);
     if (command.kind === "restart") await docker.stopContainer(container.id, course.stopGraceMs, signal);
     await docker.removeContainer(container.id, signal);
     log.add("info", `Container ${container.name}: removed, because this operation created it`);
@@ -248,21 +269,12 @@ async function removeOwn(deps: OperationDeps, command: KeptCommand, course: Cour
 /** A restart or stop that ended half-way has left the database in one of two states; the reader has to know in which. */
 async function sayWhatRuns({ docker, agentId }: OperationDeps, { serviceId, kind }: KeptCommand, log: OperationLog) {
   const containers = (await docker.listContainers(serviceLabel(serviceId))).filter(
-    ({ labels }) => labels[LABEL.agent] === agentId,
+    (one) => one.labels[LABEL.agent] === agentId && !isJob(one),
   );
   const running = containers.find(({ state }) => state === "running" || state === "restarting");
   if (running === undefined) return log.add("warn", "The database is not running now. Restart starts it.");
   const more = kind === "stop" ? "; a stop that Docker has begun still goes on" : "";
   log.add("warn", `Container ${running.name} is running now${more}.`);
-}
-
-async function copyLastLines({ docker }: OperationDeps, { log, signal }: Course, containerId: string): Promise<void> {
-  const stream = await docker.openLogs(containerId, { follow: false, tail: LAST_LINES, timestamps: false }, signal);
-  if (stream === undefined) return;
-  signal.addEventListener("abort", () => stream.destroy(), { once: true });
-  const reader = createLineReader(({ text }) => log.add("output", text));
-  for await (const chunk of stream) reader.feed(chunk as Buffer);
-  reader.end();
 }
 
 /** Cleaning up goes on after a failure of its own; what could not be done stands in the log. */
@@ -284,7 +296,7 @@ function timingsOf({ pullMs, engineMs }: Course, totalMs: number): Timings {
 }
 
 /** What is not one of our own failures is a bug of ours: the stack goes to the agent's log, the sentence to the user. */
-function describeFailure(log: Log, { operationId, kind }: KeptCommand, failure: unknown): Failure {
+export function describeFailure(log: Log, { operationId, kind }: KeptCommand, failure: unknown): Failure {
   if (isAppError(failure)) {
     const message = failure.message.slice(0, 4_000);
     return { code: failure.code, message, ...(failure.hint === undefined ? {} : { hint: failure.hint }) };

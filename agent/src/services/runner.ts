@@ -3,12 +3,13 @@
  * INVARIANTS: one service never runs two at once, in the order they came; different services side by side up to the
  * limit; an operation that was accepted gets exactly one outcome, also across restarts of the agent.
  */
-import { AppError, messageOf } from "@dflow/protocol";
+import { AppError, isOnce, messageOf } from "@dflow/protocol";
 import type { KeptCommand, OperationRecord, Outcome } from "../journal/journal.ts";
 import { ageMs, stampNow } from "../journal/stamp.ts";
 import { sleep } from "../waiting.ts";
 import { dockerAnswers } from "./docker-answers.ts";
 import { createOperationLog, DISK_RETRY_MS, isDiskFull, type OperationLog } from "./operation-log.ts";
+import { removeJob, runJob } from "./run-job.ts";
 import { AgentStopping, type OperationDeps, runOperation } from "./run-operation.ts";
 
 export interface RunnerEvents {
@@ -125,9 +126,20 @@ export function createRunner(deps: OperationDeps, options: RunnerOptions, events
       task.step = "waiting for Docker";
       // After a reboot the agent may be up before Docker. When it stays away, the operation itself says so.
       await dockerAnswers(deps, { patienceMs: options.dockerPatienceMs, signal });
-      const outcome = await runOperation(deps, record, command, operationLog, signal, (step) => {
+      const onStep = (step: string) => {
         task.step = step;
-      });
+      };
+      if (isOnce(command)) {
+        await finishWhenPossible(
+          operationId,
+          await runJob(deps, record, command, operationLog, signal, onStep),
+          operationLog,
+        );
+        // Not before: it is what a new run of the agent would take the outcome from.
+        await removeJob(deps, operationId);
+        return;
+      }
+      const outcome = await runOperation(deps, record, command, operationLog, signal, onStep);
       await finishWhenPossible(operationId, outcome, operationLog);
     } catch (error) {
       if (error instanceof AgentStopping) {
