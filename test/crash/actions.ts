@@ -8,6 +8,8 @@ import { until } from "../support/until.ts";
 export interface Act {
   /** Services whose every row has to be true afterwards. */
   services: string[];
+  /** Ids of its operations that may have ended as unknown. */
+  unknown?(): string[];
   /** The request. Its connection may be cut by the kill. */
   request(): Promise<unknown>;
   /** What is not as it has to be, in sentences; asked when all is calm again. */
@@ -58,9 +60,9 @@ export function createActions(product: Product, environmentId: string, pulled: P
 
   const onService = (
     name: string,
-    verb: "deploy" | "restart" | "stop" | "delete",
+    verb: "deploy" | "restart" | "stop" | "check" | "delete",
     prepare: () => Promise<Service>,
-    expected: { operation: Operation["state"]; service: Service["state"] | "gone" },
+    expected: { operation: Operation["state"]; orUnknown?: boolean; service: Service["state"] | "gone" },
   ): Action => ({
     name,
     async prepare() {
@@ -70,6 +72,8 @@ export function createActions(product: Product, environmentId: string, pulled: P
       const known = new Set(newOperations(product, service.id, new Set()).map(({ id }) => id));
       return {
         services: [service.id],
+        unknown: () =>
+          expected.orUnknown === true ? newOperations(product, service.id, known).map(({ id }) => id) : [],
         request: () =>
           verb === "delete"
             ? product.call("DELETE", `/services/${service.id}`, { data: true, name: service.name })
@@ -83,10 +87,14 @@ export function createActions(product: Product, environmentId: string, pulled: P
             return state === before ? [] : [`nothing was accepted, and the state went from ${before} to ${state}`];
           }
           const problems: string[] = [];
-          if (operation.state !== expected.operation) {
+          const isUnknown = expected.orUnknown === true && operation.state === "unknown";
+          if (operation.state !== expected.operation && !isUnknown) {
             problems.push(`the operation ended as ${operation.state}, not ${expected.operation}: ${operation.error}`);
           }
           if (state !== expected.service) problems.push(`the service is ${state}, not ${expected.service}`);
+          if (verb === "check" && containerStart(service.id) !== startedBefore) {
+            problems.push("a check has touched the database's own container");
+          }
           if (name === "restart" && containerStart(service.id) === startedBefore) {
             problems.push("the restart succeeded, and the container is still in its former run");
           }
@@ -159,6 +167,12 @@ export function createActions(product: Product, environmentId: string, pulled: P
     onService("stop", "stop", async () => started(product, await keptFor("stop")), {
       operation: "succeeded",
       service: "stopped",
+    }),
+    // Killed between the intent and the container, nobody knows whether it was made, and it is not made again.
+    onService("check", "check", async () => started(product, await keptFor("check")), {
+      operation: "succeeded",
+      orUnknown: true,
+      service: "running",
     }),
     onService("delete", "delete", deployed, { operation: "succeeded", service: "gone" }),
     creates(

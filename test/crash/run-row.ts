@@ -136,7 +136,8 @@ async function ended(product: Product, act: Act, timeoutMs = ACTION_MS): Promise
 
 /** Operations of earlier rows were judged in their own; to read them all again would meet the API's rate limit. */
 async function agree(product: Product, act: Act, sinceMs: number, timeoutMs: number): Promise<void> {
-  if (act.services.length > 0) await agreeWithin(product, act.services, timeoutMs, { sinceMs });
+  if (act.services.length > 0)
+    await agreeWithin(product, act.services, timeoutMs, { sinceMs, unknown: act.unknown?.() ?? [] });
 }
 
 async function calm(product: Product, act: Act, sinceMs: number): Promise<void> {

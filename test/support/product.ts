@@ -57,7 +57,7 @@ export interface Product {
   environment(name?: string): Promise<string>;
   createService(environmentId: string, name: string, extra?: Record<string, unknown>): Promise<Service>;
   /** Posts an action and waits for the operation's end. */
-  run(serviceId: string, action: "deploy" | "restart" | "stop", body?: unknown): Promise<Operation>;
+  run(serviceId: string, action: "deploy" | "restart" | "stop" | "check", body?: unknown): Promise<Operation>;
   ended(operationId: string, timeoutMs?: number): Promise<Operation>;
   log(operationId: string): Promise<string[]>;
   service(serviceId: string): Promise<Service>;

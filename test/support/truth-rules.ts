@@ -86,6 +86,8 @@ export interface Facts {
   services: ServiceFacts[];
   /** The environments' networks in Docker, and how many living services of it have a container or a volume. */
   networks: { name: string; services: number }[];
+  /** Names of job containers in Docker. At rest there is none. */
+  jobs: string[];
   /** Objects in Docker of services that the control plane does not have. */
   strays: string[];
 }
@@ -109,6 +111,7 @@ export function compare(facts: Facts, allowed: Allowed = {}): Disagreement[] {
   const general = [
     ...facts.silent,
     ...facts.strays.map((name) => `Docker has ${name}, and the control plane has no such service`),
+    ...facts.jobs.map((name) => `Docker has job container ${name}, and nothing goes on any more`),
     ...facts.networks
       .filter(({ services }) => services === 0)
       .map(({ name }) => `Docker has network ${name}, and no service is left in it`),

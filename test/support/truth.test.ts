@@ -107,7 +107,7 @@ function deleted(part: Partial<ServiceFacts> = {}): ServiceFacts {
 }
 
 function facts(...services: ServiceFacts[]): Facts {
-  return { silent: [], services, networks: [{ name: "dflow-env-e", services: 1 }], strays: [] };
+  return { silent: [], services, networks: [{ name: "dflow-env-e", services: 1 }], jobs: [], strays: [] };
 }
 
 const NEVER_SENT = running({
@@ -359,11 +359,13 @@ describe("a lie", () => {
       silent: ["Docker does not answer"],
       services: [],
       networks: [{ name: "dflow-env-e", services: 0 }],
+      jobs: ["dflow-job-x"],
       strays: ["dflow-x-1"],
     });
     expect(all.map(({ sentence }) => sentence)).toEqual([
       "Docker does not answer",
       "Docker has dflow-x-1, and the control plane has no such service",
+      "Docker has job container dflow-job-x, and nothing goes on any more",
       "Docker has network dflow-env-e, and no service is left in it",
     ]);
   });

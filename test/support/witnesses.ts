@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { type Operation, type Service, TERMINAL_OPERATION_STATES } from "@dflow/protocol";
 import type { NetworkRecord, OperationRecord, ServiceRecord, VolumeRecord } from "../../agent/src/journal/journal.ts";
-import { LABEL } from "../../agent/src/services/naming.ts";
+import { isJob, LABEL } from "../../agent/src/services/naming.ts";
 import { tryDocker } from "./docker-engine.ts";
 import type { Product } from "./product.ts";
 import { readSqlite } from "./read-sqlite.ts";
@@ -39,7 +39,7 @@ export async function gather(product: Witnessed, scope: Scope): Promise<Facts> {
   const journal = await ask("the journal", () => readJournal(join(product.home, "agent/journal.db")));
   const docker = await ask("Docker", () => askDocker(product));
   if (api === undefined || plane === undefined || journal === undefined || docker === undefined) {
-    return { silent, services: [], networks: [], strays: [] };
+    return { silent, services: [], networks: [], jobs: [], strays: [] };
   }
   const services = plane.services
     .filter(({ id }) => scope.serviceIds.includes(String(id)))
@@ -54,6 +54,7 @@ export async function gather(product: Witnessed, scope: Scope): Promise<Facts> {
       name,
       services: inUse.filter((one) => one.environmentId === environmentId).length,
     })),
+    jobs: docker.jobs,
     strays: [...docker.containers, ...docker.volumes]
       .filter(({ serviceId }) => !known.has(serviceId))
       .map(({ name }) => name),
@@ -142,6 +143,8 @@ interface Labelled {
 
 interface Shown {
   containers: ContainerFacts[];
+  /** Names of job containers. */
+  jobs: string[];
   volumes: Labelled[];
   networks: Labelled[];
 }
@@ -163,8 +166,10 @@ async function askDocker({ serverId, dockerEnv }: Witnessed): Promise<Shown> {
     inspected("volume", []),
     inspected("network", []),
   ]);
+  const labelsOf = (row: Row) => ({ labels: (row as unknown as Inspected).Config.Labels });
   return {
-    containers: containers.map(containerFacts),
+    containers: containers.filter((row) => !isJob(labelsOf(row))).map(containerFacts),
+    jobs: containers.filter((row) => isJob(labelsOf(row))).map(({ Name }) => String(Name).replace(/^\//, "")),
     volumes: volumes.map((row) => labelled(String(row.Name), row.Labels)),
     networks: networks.map((row) => labelled(String(row.Name), row.Labels)),
   };
