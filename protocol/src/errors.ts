@@ -27,6 +27,7 @@ export const ERROR_STATUS = {
   already_stopped: 409,
   not_running: 409,
   not_cancellable: 409,
+  not_settleable: 409,
   // Engines.
   unknown_engine: 400,
   unknown_version: 400,

@@ -62,7 +62,12 @@ describe("a check", () => {
     );
   }
   async function release(): Promise<void> {
+    if (holding.length === 0) return;
     for (const id of holding) await tryDocker(["rm", "-f", id]);
+    // One that sleeps does not notice that its client has gone.
+    await sql(
+      "select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep%' and pid <> pg_backend_pid()",
+    );
     holding = [];
   }
 

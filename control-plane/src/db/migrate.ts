@@ -8,6 +8,7 @@ import { retention } from "./migrations/0002-retention.ts";
 import { outgoing } from "./migrations/0003-outgoing.ts";
 import { hashSessions } from "./migrations/0004-hash-sessions.ts";
 import { epoch } from "./migrations/0005-epoch.ts";
+import { settlements } from "./migrations/0006-settlements.ts";
 
 /** In order. A migration that was released is never edited; a change is a new one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -16,6 +17,7 @@ const MIGRATIONS: Record<string, Migration> = {
   "0003-outgoing": outgoing,
   "0004-hash-sessions": hashSessions,
   "0005-epoch": epoch,
+  "0006-settlements": settlements,
 };
 
 export async function migrate(db: Db): Promise<void> {

@@ -172,6 +172,11 @@ export interface OperationTable {
   lines_total: number | null;
   /** When the log went because of its age. `line_count` stays what it was. */
   log_removed_at: number | null;
+  /** A person's word on an operation that ended as unknown: all four are set, or none. */
+  settled_outcome: "succeeded" | "failed" | null;
+  settled_note: string | null;
+  settled_by: string | null;
+  settled_at: number | null;
   revision: Generated<number>;
 }
 

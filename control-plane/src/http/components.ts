@@ -27,6 +27,7 @@ import {
   pageSchema,
   serverSchema,
   serviceSchema,
+  settleOperationSchema,
   updateServerSchema,
   updateServiceSchema,
   workspaceSchema,
@@ -62,6 +63,7 @@ export const CreateService = createServiceSchema.meta({ id: "CreateService" });
 export const UpdateService = updateServiceSchema.meta({ id: "UpdateService" });
 export const Credentials = credentialsSchema.meta({ id: "Credentials" });
 export const Operation = operationSchema.meta({ id: "Operation" });
+export const SettleOperation = settleOperationSchema.meta({ id: "SettleOperation" });
 export const Operations = pageSchema(Operation);
 export const OperationLogLine = operationLogLineSchema.meta({ id: "OperationLogLine" });
 export const OperationLog = operationLogSchema.extend({ lines: OperationLogLine.array() }).meta({ id: "OperationLog" });

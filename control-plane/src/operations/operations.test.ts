@@ -191,6 +191,49 @@ describe("cancel", () => {
   });
 });
 
+describe("settle", () => {
+  type Answer = Operation & { code?: string; detail?: string };
+  const WORD = { outcome: "succeeded", note: "I looked at the table." };
+  const settle = (body: unknown = WORD, as = world.keys.developer) =>
+    api.ask<Answer>("POST", `/api/v1/operations/${operation.id}/settle`, { as, body });
+  const end = (state: "unknown" | "failed") =>
+    api.db.updateTable("operation").set({ state, ended_at: 9 }).where("id", "=", operation.id).execute();
+
+  test("stands beside an outcome that is unknown, which stays so", async () => {
+    await end("unknown");
+    expect(operation.settlement).toBe(null);
+    const { status, body } = await settle();
+    expect(status).toBe(200);
+    expect(body).toMatchObject({ state: "unknown", settlement: { ...WORD, by: "developer" } });
+    expect(body.revision).toBeGreaterThan(operation.revision);
+    const audit = await api.db.selectFrom("audit").selectAll().where("action", "=", "operation.settle").execute();
+    expect(audit).toMatchObject([{ target_id: operation.id, actor_name: "developer" }]);
+  });
+
+  test("is said once", async () => {
+    await end("unknown");
+    await settle();
+    const { status, body } = await settle({ outcome: "failed", note: "No." });
+    expect([status, body.code]).toEqual([409, "not_settleable"]);
+    expect(body.detail).toContain("developer settled it as succeeded");
+  });
+
+  test("is refused for what is open or known, without a note, for a viewer, and in another workspace", async () => {
+    expect((await settle()).body.code).toBe("not_settleable");
+    await end("failed");
+    expect((await settle()).body.code).toBe("not_settleable");
+    await end("unknown");
+    for (const body of [{ outcome: "succeeded" }, { outcome: "cancelled", note: "x" }, { ...WORD, note: " " }]) {
+      expect((await settle(body)).status).toBe(400);
+    }
+    expect((await settle({ ...WORD, note: "x".repeat(501) })).status).toBe(400);
+    expect((await settle(WORD, world.keys.viewer)).status).toBe(403);
+    const stranger = await api.world("stranger");
+    expect((await settle(WORD, stranger.keys.admin)).status).toBe(404);
+    expect(await api.db.selectFrom("audit").selectAll().where("action", "=", "operation.settle").execute()).toEqual([]);
+  });
+});
+
 test("operations of a service are listed newest first, page by page", async () => {
   await api.finish(operation, "failed");
   for (let n = 0; n < 3; n += 1) {

@@ -3,11 +3,11 @@ import { createRoute } from "@hono/zod-openapi";
 import { z } from "zod";
 import { actorOf } from "../auth/principal.ts";
 import type { RoomDeps } from "../deps.ts";
-import { Operation, OperationLog, Operations } from "../http/components.ts";
+import { Operation, OperationLog, Operations, SettleOperation } from "../http/components.ts";
 import { eventStream } from "../http/event-stream.ts";
-import { type ApiRouter, createRouter, flag, guarded, idParams, json, problems } from "../http/router.ts";
+import { type ApiRouter, createRouter, flag, guarded, idParams, json, jsonBody, problems } from "../http/router.ts";
 import { followLog } from "./follow-log.ts";
-import { cancelOperation, getOperation, listOperations, readLog } from "./service.ts";
+import { cancelOperation, getOperation, listOperations, readLog, settleOperation } from "./service.ts";
 
 const lineIndex = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 
@@ -106,6 +106,23 @@ export function createOperationRoutes(deps: RoomDeps): ApiRouter {
     async (c) => {
       const actor = actorOf(c.var.principal, c.var.clientAddress);
       return c.json(await cancelOperation(deps, c.req.valid("param").id, actor), 202);
+    },
+  );
+
+  router.openapi(
+    createRoute({
+      method: "post",
+      path: "/operations/{id}/settle",
+      operationId: "settleOperation",
+      tags: ["Operations"],
+      summary: "Say, once, what became of an operation that ended as unknown; its state stays unknown",
+      middleware: [access.to("operation", "services.operate", "settle operations")] as const,
+      request: { params: idParams, ...jsonBody(SettleOperation) },
+      responses: { 200: json(Operation, "The operation"), ...guarded, ...problems(409) },
+    }),
+    async (c) => {
+      const actor = actorOf(c.var.principal, c.var.clientAddress);
+      return c.json(await settleOperation(deps, c.req.valid("param").id, c.req.valid("json"), actor), 200);
     },
   );
   return router;

@@ -1,5 +1,5 @@
-/** Operations after they were accepted: read, followed, cancelled. */
-import { AppError, isTerminal, type Operation } from "@dflow/protocol";
+/** Operations after they were accepted: read, followed, cancelled, settled. */
+import { AppError, isTerminal, type Operation, type SettleOperation } from "@dflow/protocol";
 import { writeAudit } from "../audit/write-audit.ts";
 import type { Actor } from "../auth/principal.ts";
 import type { RoomDeps } from "../deps.ts";
@@ -12,6 +12,7 @@ import {
   type OperationRow,
   readLogLines,
   setCancelRequested,
+  writeSettlement,
 } from "./store.ts";
 import { isLogComplete, logLineView, logRemoval, operationView, removalLine } from "./view.ts";
 
@@ -76,6 +77,44 @@ export async function cancelOperation(deps: RoomDeps, id: string, actor: Actor):
   if (change !== undefined) publishOperationChange(deps.hub, change);
   if (serverId !== undefined) deps.agents.wake(serverId);
   return getOperation(deps, id);
+}
+
+/** A person says, once, what became of an operation whose outcome is unknown. Its state stays what it is. */
+export async function settleOperation(
+  deps: RoomDeps,
+  id: string,
+  { outcome, note }: SettleOperation,
+  actor: Actor,
+): Promise<Operation> {
+  const change = await deps.db.transaction().execute(async (trx) => {
+    const operation = found(await findOperation(trx, id));
+    const values = {
+      settled_outcome: outcome,
+      settled_note: note,
+      settled_by: actor.name,
+      settled_at: deps.clock.now(),
+    };
+    if (!(await writeSettlement(trx, id, values))) throw notSettleable(operation);
+    await writeAudit(trx, deps, {
+      workspaceId: operation.workspace_id,
+      actor,
+      action: "operation.settle",
+      target: { kind: "operation", id },
+      details: { kind: operation.kind, serviceId: operation.service_id, outcome, note },
+    });
+    return touchOperation(trx, id);
+  });
+  publishOperationChange(deps.hub, change);
+  return getOperation(deps, id);
+}
+
+function notSettleable({ state, settled_at, settled_by, settled_outcome }: OperationRow): AppError {
+  return new AppError(
+    "not_settleable",
+    settled_at === null
+      ? `Only an operation that ended as unknown can be settled; this one is ${state}.`
+      : `${settled_by} settled it as ${settled_outcome} on ${isoTime(settled_at)}.`,
+  );
 }
 
 function endOf(operation: OperationRow): string {

@@ -69,9 +69,11 @@ export async function neverSent(db: Conn, serviceId: string): Promise<boolean> {
   return sent === undefined;
 }
 
+type SettledColumn = "settled_outcome" | "settled_note" | "settled_by" | "settled_at";
+
 export async function insertOperation(
   trx: Trx,
-  row: Omit<OperationRow, "revision" | "line_count" | "log_removed_at">,
+  row: Omit<OperationRow, "revision" | "line_count" | "log_removed_at" | SettledColumn>,
 ): Promise<void> {
   await trx.insertInto("operation").values(row).execute();
 }
@@ -107,6 +109,18 @@ export async function setCancelRequested(trx: Trx, id: string, now: number): Pro
     .set((eb) => ({ cancel_requested_at: now, revision: eb("revision", "+", 1) }))
     .where("id", "=", id)
     .execute();
+}
+
+/** False when somebody has settled it before. */
+export async function writeSettlement(trx: Trx, id: string, values: Pick<OperationRow, SettledColumn>): Promise<boolean> {
+  const updated = await trx
+    .updateTable("operation")
+    .set(values)
+    .where("id", "=", id)
+    .where("state", "=", "unknown")
+    .where("settled_at", "is", null)
+    .executeTakeFirst();
+  return updated.numUpdatedRows > 0n;
 }
 
 /** Lines from index `after` on. */

@@ -7,6 +7,7 @@ import {
   logLevelSchema,
   type Operation,
   type OperationLogLine,
+  type Settlement,
   timingsSchema,
 } from "@dflow/protocol";
 import type { OperationLogTable } from "../db/schema.ts";
@@ -32,7 +33,18 @@ export function operationView(row: OperationRow): Operation {
     lineCount: row.line_count,
     timings: row.timings === null ? null : timingsSchema.parse(JSON.parse(row.timings)),
     cancelRequestedAt: isoTimeOrNull(row.cancel_requested_at),
+    settlement: settlementOf(row),
     revision: row.revision,
+  };
+}
+
+function settlementOf(row: OperationRow): Settlement | null {
+  if (row.settled_outcome === null || row.settled_at === null) return null;
+  return {
+    outcome: row.settled_outcome,
+    note: row.settled_note ?? "",
+    by: row.settled_by ?? "",
+    at: isoTime(row.settled_at),
   };
 }
 

@@ -220,6 +220,14 @@ export const credentialsSchema = z.object({
   database: z.string(),
 });
 
+export const settleOperationSchema = z.object({
+  outcome: z.enum(["succeeded", "failed"]),
+  note: z.string().trim().min(1, "Say what you saw.").max(500).describe("What was looked at, and what it showed"),
+});
+export type SettleOperation = z.infer<typeof settleOperationSchema>;
+export const settlementSchema = settleOperationSchema.extend({ by: z.string(), at: timeSchema });
+export type Settlement = z.infer<typeof settlementSchema>;
+
 export const operationSchema = z.object({
   id: idSchema,
   serviceId: idSchema,
@@ -237,6 +245,7 @@ export const operationSchema = z.object({
   lineCount: z.number().int(),
   timings: timingsSchema.nullable(),
   cancelRequestedAt: timeSchema.nullable(),
+  settlement: settlementSchema.nullable().describe("A person's word on an outcome that is unknown"),
   revision: z.number().int(),
 });
 
