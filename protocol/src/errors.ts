@@ -28,6 +28,7 @@ export const ERROR_STATUS = {
   not_running: 409,
   not_cancellable: 409,
   not_settleable: 409,
+  not_open: 409,
   // Engines.
   unknown_engine: 400,
   unknown_version: 400,

@@ -155,6 +155,9 @@ describe("a check", () => {
     await until("online", async () => (await product.call("GET", `/servers/${product.serverId}`)).link === "online");
     await agreeWithin(product, [service.id], 10_000, { unknown: [operation.id] });
     expect(timesMade(operation)).toBe(1);
+    const word = { outcome: "failed", note: "I removed its container." };
+    const settled = await product.call<Operation>("POST", `/operations/${operation.id}/settle`, word);
+    expect(settled).toMatchObject({ state: "unknown", settlement: word });
     expect((await product.run(service.id, "check")).state).toBe("succeeded");
   });
 

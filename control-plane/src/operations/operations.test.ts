@@ -191,6 +191,32 @@ describe("cancel", () => {
   });
 });
 
+describe("look again", () => {
+  const look = (as = world.keys.developer) =>
+    api.ask<Operation & { code?: string }>("POST", `/api/v1/operations/${operation.id}/look-again`, { as });
+
+  test("puts an open operation's command back once, and wakes its server", async () => {
+    await api.db.updateTable("operation").set({ state: "running", sent_at: 5 }).execute();
+    await api.db.deleteFrom("outbox").execute();
+    api.agents.woken.length = 0;
+    expect((await look()).status).toBe(202);
+    expect((await look()).body.state).toBe("running");
+    const outbox = await api.db.selectFrom("outbox").selectAll().execute();
+    expect(outbox).toMatchObject([{ operation_id: operation.id, kind: "command", sent_session: null }]);
+    expect(api.agents.woken).toEqual([world.serverId, world.serverId]);
+    const audit = await api.db.selectFrom("audit").selectAll().where("action", "=", "operation.look_again").execute();
+    expect(audit).toHaveLength(2);
+  });
+
+  test("is refused for what has ended, for a viewer, and in another workspace", async () => {
+    const stranger = await api.world("stranger");
+    expect((await look(world.keys.viewer)).status).toBe(403);
+    expect((await look(stranger.keys.admin)).status).toBe(404);
+    await api.finish(operation, "failed");
+    expect((await look()).body).toMatchObject({ status: 409, code: "not_open" });
+  });
+});
+
 describe("settle", () => {
   type Answer = Operation & { code?: string; detail?: string };
   const WORD = { outcome: "succeeded", note: "I looked at the table." };

@@ -7,7 +7,7 @@ import { Operation, OperationLog, Operations, SettleOperation } from "../http/co
 import { eventStream } from "../http/event-stream.ts";
 import { type ApiRouter, createRouter, flag, guarded, idParams, json, jsonBody, problems } from "../http/router.ts";
 import { followLog } from "./follow-log.ts";
-import { cancelOperation, getOperation, listOperations, readLog, settleOperation } from "./service.ts";
+import { cancelOperation, getOperation, listOperations, lookAgain, readLog, settleOperation } from "./service.ts";
 
 const lineIndex = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 
@@ -106,6 +106,23 @@ export function createOperationRoutes(deps: RoomDeps): ApiRouter {
     async (c) => {
       const actor = actorOf(c.var.principal, c.var.clientAddress);
       return c.json(await cancelOperation(deps, c.req.valid("param").id, actor), 202);
+    },
+  );
+
+  router.openapi(
+    createRoute({
+      method: "post",
+      path: "/operations/{id}/look-again",
+      operationId: "lookAgainAtOperation",
+      tags: ["Operations"],
+      summary: "Ask the server once more how an open operation is; nothing is done twice",
+      middleware: [access.to("operation", "services.operate", "ask about operations")] as const,
+      request: { params: idParams },
+      responses: { 202: json(Operation, "The operation"), ...guarded, ...problems(409) },
+    }),
+    async (c) => {
+      const actor = actorOf(c.var.principal, c.var.clientAddress);
+      return c.json(await lookAgain(deps, c.req.valid("param").id, actor), 202);
     },
   );
 

@@ -1,5 +1,6 @@
 /** Operations after they were accepted: read, followed, cancelled, settled. */
 import { AppError, isTerminal, type Operation, type SettleOperation } from "@dflow/protocol";
+import { sendAgain } from "../agents/commands.ts";
 import { writeAudit } from "../audit/write-audit.ts";
 import type { Actor } from "../auth/principal.ts";
 import type { RoomDeps } from "../deps.ts";
@@ -76,6 +77,27 @@ export async function cancelOperation(deps: RoomDeps, id: string, actor: Actor):
   });
   if (change !== undefined) publishOperationChange(deps.hub, change);
   if (serverId !== undefined) deps.agents.wake(serverId);
+  return getOperation(deps, id);
+}
+
+/** Asks the agent once more: it answers with what it has, and takes nothing up twice. Without effect on one not sent yet. */
+export async function lookAgain(deps: RoomDeps, id: string, actor: Actor): Promise<Operation> {
+  const serverId = await deps.db.transaction().execute(async (trx) => {
+    const operation = found(await findOperation(trx, id));
+    if (isTerminal(operation.state)) {
+      throw new AppError("not_open", `This operation ended as ${operation.state} at ${endOf(operation)}.`);
+    }
+    await sendAgain(trx, id, deps.clock.now());
+    await writeAudit(trx, deps, {
+      workspaceId: operation.workspace_id,
+      actor,
+      action: "operation.look_again",
+      target: { kind: "operation", id },
+      details: { kind: operation.kind, serviceId: operation.service_id },
+    });
+    return operation.server_id;
+  });
+  deps.agents.wake(serverId);
   return getOperation(deps, id);
 }
 

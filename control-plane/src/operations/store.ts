@@ -112,7 +112,11 @@ export async function setCancelRequested(trx: Trx, id: string, now: number): Pro
 }
 
 /** False when somebody has settled it before. */
-export async function writeSettlement(trx: Trx, id: string, values: Pick<OperationRow, SettledColumn>): Promise<boolean> {
+export async function writeSettlement(
+  trx: Trx,
+  id: string,
+  values: Pick<OperationRow, SettledColumn>,
+): Promise<boolean> {
   const updated = await trx
     .updateTable("operation")
     .set(values)

@@ -530,6 +530,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/operations/{id}/look-again": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask the server once more how an open operation is; nothing is done twice */
+        post: operations["lookAgainAtOperation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/operations/{id}/settle": {
         parameters: {
             query?: never;
@@ -600,7 +617,7 @@ export interface components {
             /** @description What happened, to what */
             detail: string;
             /** @enum {string} */
-            code: "invalid_input" | "malformed_json" | "body_too_large" | "unauthenticated" | "forbidden" | "bad_origin" | "not_found" | "rate_limited" | "name_taken" | "name_reserved" | "not_empty" | "confirmation_mismatch" | "operation_open" | "already_deployed" | "not_deployed" | "data_missing" | "server_unreachable" | "already_stopped" | "not_running" | "not_cancellable" | "not_settleable" | "unknown_engine" | "unknown_version" | "token_invalid" | "token_expired" | "token_used" | "invitation_invalid" | "policy_refused" | "stale_generation" | "image_not_found" | "image_unauthorized" | "image_pull_failed" | "docker_unavailable" | "docker_failed" | "container_exited" | "out_of_memory" | "not_ready" | "identity_mismatch" | "volume_missing" | "check_failed" | "network_exhausted" | "disk_full" | "cancelled" | "expired" | "timed_out" | "outcome_unknown" | "service_busy" | "unsupported" | "log_unavailable" | "internal";
+            code: "invalid_input" | "malformed_json" | "body_too_large" | "unauthenticated" | "forbidden" | "bad_origin" | "not_found" | "rate_limited" | "name_taken" | "name_reserved" | "not_empty" | "confirmation_mismatch" | "operation_open" | "already_deployed" | "not_deployed" | "data_missing" | "server_unreachable" | "already_stopped" | "not_running" | "not_cancellable" | "not_settleable" | "not_open" | "unknown_engine" | "unknown_version" | "token_invalid" | "token_expired" | "token_used" | "invitation_invalid" | "policy_refused" | "stale_generation" | "image_not_found" | "image_unauthorized" | "image_pull_failed" | "docker_unavailable" | "docker_failed" | "container_exited" | "out_of_memory" | "not_ready" | "identity_mismatch" | "volume_missing" | "check_failed" | "network_exhausted" | "disk_full" | "cancelled" | "expired" | "timed_out" | "outcome_unknown" | "service_busy" | "unsupported" | "log_unavailable" | "internal";
             /** @description What the reader can do next */
             hint?: string;
             requestId?: string;
@@ -1127,7 +1144,7 @@ export interface components {
             label: string;
             error: {
                 /** @enum {string} */
-                code: "invalid_input" | "malformed_json" | "body_too_large" | "unauthenticated" | "forbidden" | "bad_origin" | "not_found" | "rate_limited" | "name_taken" | "name_reserved" | "not_empty" | "confirmation_mismatch" | "operation_open" | "already_deployed" | "not_deployed" | "data_missing" | "server_unreachable" | "already_stopped" | "not_running" | "not_cancellable" | "not_settleable" | "unknown_engine" | "unknown_version" | "token_invalid" | "token_expired" | "token_used" | "invitation_invalid" | "policy_refused" | "stale_generation" | "image_not_found" | "image_unauthorized" | "image_pull_failed" | "docker_unavailable" | "docker_failed" | "container_exited" | "out_of_memory" | "not_ready" | "identity_mismatch" | "volume_missing" | "check_failed" | "network_exhausted" | "disk_full" | "cancelled" | "expired" | "timed_out" | "outcome_unknown" | "service_busy" | "unsupported" | "log_unavailable" | "internal";
+                code: "invalid_input" | "malformed_json" | "body_too_large" | "unauthenticated" | "forbidden" | "bad_origin" | "not_found" | "rate_limited" | "name_taken" | "name_reserved" | "not_empty" | "confirmation_mismatch" | "operation_open" | "already_deployed" | "not_deployed" | "data_missing" | "server_unreachable" | "already_stopped" | "not_running" | "not_cancellable" | "not_settleable" | "not_open" | "unknown_engine" | "unknown_version" | "token_invalid" | "token_expired" | "token_used" | "invitation_invalid" | "policy_refused" | "stale_generation" | "image_not_found" | "image_unauthorized" | "image_pull_failed" | "docker_unavailable" | "docker_failed" | "container_exited" | "out_of_memory" | "not_ready" | "identity_mismatch" | "volume_missing" | "check_failed" | "network_exhausted" | "disk_full" | "cancelled" | "expired" | "timed_out" | "outcome_unknown" | "service_busy" | "unsupported" | "log_unavailable" | "internal";
                 message: string;
                 hint?: string;
             } | null;
@@ -4652,6 +4669,91 @@ export interface operations {
         };
     };
     cancelOperation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The operation */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Operation"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session and no API key */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not reach, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or it is in a workspace of others */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible in the present state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    lookAgainAtOperation: {
         parameters: {
             query?: never;
             header?: never;

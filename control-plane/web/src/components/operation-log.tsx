@@ -1,10 +1,10 @@
-/** The log of one operation with what belongs to it: its error in words, where its time went, and Cancel while it runs. */
+/** The log of one operation with what belongs to it: its error in words, where its time went, and what can be done about it. */
 import { isTerminal, type Operation } from "@dflow/protocol";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { call, client } from "../api.ts";
 import { duration } from "../format.ts";
 import { keys } from "../keys.ts";
-import { operationQuery } from "../queries.ts";
+import { operationQuery, serviceQuery } from "../queries.ts";
 import { Button } from "../ui/button.tsx";
 import { CopyButton } from "../ui/code.tsx";
 import { Problem } from "../ui/problem.tsx";
@@ -12,6 +12,7 @@ import { notify } from "../ui/toast.tsx";
 import { logText } from "./log-buffer.ts";
 import { LogView } from "./log-view.tsx";
 import { operationNoun } from "./operation-words.ts";
+import { Settlement } from "./settlement.tsx";
 import { useOperationLog } from "./use-operation-log.ts";
 import { useRight } from "./workspace.tsx";
 
@@ -22,6 +23,7 @@ export function OperationLog({ operation: given }: { operation: Operation }) {
   return (
     <div className="grid gap-3">
       {operation.error !== null && <Failure operation={operation} />}
+      <Settlement operation={operation} />
       {error !== undefined && <Problem title="The log cannot be read" error={error} />}
       <div className="overflow-hidden rounded-lg border border-line">
         <div className="flex min-h-10 flex-wrap items-center justify-between gap-2 border-b border-line bg-surface py-1 pr-1 pl-3">
@@ -30,6 +32,7 @@ export function OperationLog({ operation: given }: { operation: Operation }) {
           </p>
           <span className="flex items-center gap-1">
             <CopyButton text={() => Promise.resolve(logText(buffer, true))} label="log" />
+            {open && <LookAgainButton operation={operation} />}
             {open && <CancelButton operation={operation} />}
           </span>
         </div>
@@ -70,6 +73,24 @@ function Failure({ operation }: { operation: Operation }) {
       {hint !== undefined && <p className="mt-0.5 text-soft">{hint}</p>}
       <p className="mt-1 font-mono text-xs text-soft">{code}</p>
     </div>
+  );
+}
+
+/** For one whose server is away: when it is back it is asked at once, instead of when its absence is noticed. */
+function LookAgainButton({ operation }: { operation: Operation }) {
+  const mayOperate = useRight("services.operate");
+  const { data: service } = useQuery(serviceQuery(operation.serviceId));
+  const look = useMutation({
+    mutationFn: () =>
+      call(client.POST("/api/v1/operations/{id}/look-again", { params: { path: { id: operation.id } } })),
+    onError: (error) => notify.problem("Not asked again", error),
+  });
+  const isAway = service !== undefined && service.server.link !== "online";
+  if (!mayOperate || !isAway || operation.sentAt === null) return null;
+  return (
+    <Button size="sm" busy={look.isPending} disabled={look.isSuccess} onClick={() => look.mutate()}>
+      {look.isSuccess ? "Asked again" : "Look again"}
+    </Button>
   );
 }
 

@@ -20,6 +20,7 @@ const operation = (change: Partial<Operation>): Operation => ({
   lineCount: 0,
   timings: null,
   cancelRequestedAt: null,
+  settlement: null,
   revision: 1,
   ...change,
 });
