@@ -248,6 +248,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/servers/{id}/rekey-token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A token with which the machine to keep gets a new key; the old key, and every copy of it, is then refused */
+        post: operations["createRekeyToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/enrolment-tokens/{id}": {
         parameters: {
             query?: never;
@@ -617,7 +634,7 @@ export interface components {
             /** @description What happened, to what */
             detail: string;
             /** @enum {string} */
-            code: "invalid_input" | "malformed_json" | "body_too_large" | "unauthenticated" | "forbidden" | "bad_origin" | "not_found" | "rate_limited" | "name_taken" | "name_reserved" | "not_empty" | "confirmation_mismatch" | "operation_open" | "already_deployed" | "not_deployed" | "data_missing" | "server_unreachable" | "already_stopped" | "not_running" | "not_cancellable" | "not_settleable" | "not_open" | "unknown_engine" | "unknown_version" | "token_invalid" | "token_expired" | "token_used" | "invitation_invalid" | "policy_refused" | "stale_generation" | "image_not_found" | "image_unauthorized" | "image_pull_failed" | "docker_unavailable" | "docker_failed" | "container_exited" | "out_of_memory" | "not_ready" | "identity_mismatch" | "volume_missing" | "check_failed" | "network_exhausted" | "disk_full" | "cancelled" | "expired" | "timed_out" | "outcome_unknown" | "service_busy" | "unsupported" | "log_unavailable" | "internal";
+            code: "invalid_input" | "malformed_json" | "body_too_large" | "unauthenticated" | "forbidden" | "bad_origin" | "not_found" | "rate_limited" | "name_taken" | "name_reserved" | "not_empty" | "confirmation_mismatch" | "operation_open" | "already_deployed" | "not_deployed" | "data_missing" | "server_unreachable" | "server_quarantined" | "already_stopped" | "not_running" | "not_cancellable" | "not_settleable" | "not_open" | "unknown_engine" | "unknown_version" | "token_invalid" | "token_expired" | "token_used" | "invitation_invalid" | "policy_refused" | "stale_generation" | "image_not_found" | "image_unauthorized" | "image_pull_failed" | "docker_unavailable" | "docker_failed" | "container_exited" | "out_of_memory" | "not_ready" | "identity_mismatch" | "volume_missing" | "check_failed" | "network_exhausted" | "disk_full" | "cancelled" | "expired" | "timed_out" | "outcome_unknown" | "service_busy" | "unsupported" | "log_unavailable" | "internal";
             /** @description What the reader can do next */
             hint?: string;
             requestId?: string;
@@ -774,7 +791,12 @@ export interface components {
             workspaceId: string;
             name: string;
             /** @enum {string} */
-            link: "online" | "unreachable" | "never_connected";
+            link: "online" | "unreachable" | "never_connected" | "quarantined";
+            /**
+             * Format: date-time
+             * @description Since when two machines are known to use this server's identity. Ended by a re-key
+             */
+            quarantinedAt: string | null;
             /**
              * Format: date-time
              * @description ISO 8601, UTC
@@ -885,7 +907,7 @@ export interface components {
                 id: string;
                 name: string;
                 /** @enum {string} */
-                link: "online" | "unreachable" | "never_connected";
+                link: "online" | "unreachable" | "never_connected" | "quarantined";
                 /**
                  * Format: date-time
                  * @description ISO 8601, UTC
@@ -919,7 +941,7 @@ export interface components {
                 id: string;
                 name: string;
                 /** @enum {string} */
-                link: "online" | "unreachable" | "never_connected";
+                link: "online" | "unreachable" | "never_connected" | "quarantined";
                 /**
                  * Format: date-time
                  * @description ISO 8601, UTC
@@ -1144,7 +1166,7 @@ export interface components {
             label: string;
             error: {
                 /** @enum {string} */
-                code: "invalid_input" | "malformed_json" | "body_too_large" | "unauthenticated" | "forbidden" | "bad_origin" | "not_found" | "rate_limited" | "name_taken" | "name_reserved" | "not_empty" | "confirmation_mismatch" | "operation_open" | "already_deployed" | "not_deployed" | "data_missing" | "server_unreachable" | "already_stopped" | "not_running" | "not_cancellable" | "not_settleable" | "not_open" | "unknown_engine" | "unknown_version" | "token_invalid" | "token_expired" | "token_used" | "invitation_invalid" | "policy_refused" | "stale_generation" | "image_not_found" | "image_unauthorized" | "image_pull_failed" | "docker_unavailable" | "docker_failed" | "container_exited" | "out_of_memory" | "not_ready" | "identity_mismatch" | "volume_missing" | "check_failed" | "network_exhausted" | "disk_full" | "cancelled" | "expired" | "timed_out" | "outcome_unknown" | "service_busy" | "unsupported" | "log_unavailable" | "internal";
+                code: "invalid_input" | "malformed_json" | "body_too_large" | "unauthenticated" | "forbidden" | "bad_origin" | "not_found" | "rate_limited" | "name_taken" | "name_reserved" | "not_empty" | "confirmation_mismatch" | "operation_open" | "already_deployed" | "not_deployed" | "data_missing" | "server_unreachable" | "server_quarantined" | "already_stopped" | "not_running" | "not_cancellable" | "not_settleable" | "not_open" | "unknown_engine" | "unknown_version" | "token_invalid" | "token_expired" | "token_used" | "invitation_invalid" | "policy_refused" | "stale_generation" | "image_not_found" | "image_unauthorized" | "image_pull_failed" | "docker_unavailable" | "docker_failed" | "container_exited" | "out_of_memory" | "not_ready" | "identity_mismatch" | "volume_missing" | "check_failed" | "network_exhausted" | "disk_full" | "cancelled" | "expired" | "timed_out" | "outcome_unknown" | "service_busy" | "unsupported" | "log_unavailable" | "internal";
                 message: string;
                 hint?: string;
             } | null;
@@ -2698,6 +2720,82 @@ export interface operations {
             };
             /** @description Not possible in the present state */
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests; see Retry-After */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createRekeyToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The token; its text is shown this once */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedEnrolmentToken"];
+                };
+            };
+            /** @description The request is not valid */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No session and no API key */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The caller's role does not reach, or the request came from another site */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or it is in a workspace of others */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
