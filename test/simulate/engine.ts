@@ -4,7 +4,7 @@
  */
 import { Readable } from "node:stream";
 import { AppError } from "@dflow/protocol";
-import type { ContainerEvent, ContainerSpec, Docker } from "../../agent/src/docker/docker.ts";
+import type { ContainerEvent, ContainerSpec, Docker, JobSpec } from "../../agent/src/docker/docker.ts";
 import { LABEL } from "../../agent/src/services/naming.ts";
 import { createFakeDocker, type FakeDocker } from "../../agent/test/fake-docker.ts";
 import type { Life } from "./life.ts";
@@ -30,11 +30,15 @@ const LATENCY_MS: [number, number] = [1, 60];
 /** Now and then a request takes as long as on a busy disk. */
 const SLOW_MS: [number, number] = [500, 4_000];
 const SLOW_PER_THOUSAND = 15;
+const JOB_MS: [number, number] = [50, 8_000];
 
 export function createEngine(world: World, agentId: string, servicesDir: string): Engine {
   const fake = createFakeDocker();
   fake.addImage(IMAGE, { probesUntilReady: world.random.between(0, 4), says: ["starting", "ready for connections"] });
+  // A job runs until the world's time ends it.
+  fake.state.job = { says: ["read to its end"], code: undefined };
   const generations = new Map<string, Set<number>>();
+  const begun = new Map<string, number>();
   let silentUntilMs = 0;
 
   const latency = (): number => {
@@ -56,8 +60,35 @@ export function createEngine(world: World, agentId: string, servicesDir: string)
     const serviceId = spec.labels[LABEL.service] ?? "";
     generations.set(serviceId, (generations.get(serviceId) ?? new Set()).add(Number(spec.labels[LABEL.generation])));
   };
+  const judgeJob = ({ labels, networkName, folders, user }: JobSpec): void => {
+    const operationId = labels[LABEL.operation] ?? "";
+    if (begun.has(operationId)) world.wrong(`the job of ${operationId} was made twice`);
+    begun.set(operationId, 0);
+    const faults = [
+      labels[LABEL.agent] !== agentId && "a job without its agent's label",
+      user.uid === 0 && "a job as root",
+      folders.some(({ source }) => !source.startsWith(`${servicesDir}/`) || source.includes("..")) &&
+        "a folder of the host for a job",
+      !networkName.startsWith("dflow-env-") && "a job in a network that is not ours",
+    ];
+    for (const fault of faults) if (fault !== false) world.wrong(`the agent asked for ${fault}`);
+  };
+  /** What is asked to start: of a job that may happen once, however often it is asked for. */
+  const judgeStart = (id: string): void => {
+    const container = fake.containers.get(id) ?? [...fake.containers.values()].find(({ name }) => name === id);
+    const operationId = container?.labels[LABEL.operation] ?? "";
+    if (container === undefined || container.state === "running" || !begun.has(operationId)) return;
+    const times = (begun.get(operationId) ?? 0) + 1;
+    begun.set(operationId, times);
+    if (times > 1) world.wrong(`the job of ${operationId} began ${times} times`);
+    world.after(world.random.between(...JOB_MS), () => {
+      if (container.state === "running") fake.end(container.id, 0);
+    });
+  };
   const judge = (verb: keyof Docker, args: unknown[]): void => {
     if (verb === "createContainer") judgeCreation(args[0] as ContainerSpec);
+    if (verb === "createJob") judgeJob(args[0] as JobSpec);
+    if (verb === "startContainer") judgeStart(String(args[0]));
     if (verb !== "removeContainer" && verb !== "stopContainer") return;
     const container = fake.containers.get(String(args[0]));
     if (container !== undefined && container.labels[LABEL.agent] !== agentId) world.wrong(`${verb} of a foreign one`);

@@ -1,7 +1,7 @@
 /** What has to hold once all is calm: what the control plane says is what the engine shows, and nothing is open. */
 import { isTerminal } from "@dflow/protocol";
 import { sql } from "kysely";
-import { LABEL } from "../../agent/src/services/naming.ts";
+import { isJob, LABEL } from "../../agent/src/services/naming.ts";
 import type { ControlPlane, Stage } from "./processes.ts";
 
 export async function judgeEnd(
@@ -24,18 +24,23 @@ export async function judgeEnd(
       .where("service_id", "=", serviceId)
       .orderBy("generation")
       .execute();
-    for (const { id, kind, state, generation, step } of operations) {
+    for (const { id, kind, state, generation, step, error } of operations) {
       if (!isTerminal(state)) wrong(`${kind} ${id} is still ${state} (${step})`);
+      // Nobody sends what is older than what was sent, and no code of ours may fail.
+      if (error !== null && /"(stale_generation|internal)"/.test(error)) wrong(`${kind} ${id} failed: ${error}`);
+      if (state === "unknown" && kind !== "check") wrong(`${kind} ${id} can be looked at, and ended as unknown`);
       if (state === "expired" && !clockWasSet) wrong(`${kind} ${id} expired long before its time`);
       if (state === "expired" && engine.created(serviceId).has(generation)) wrong(`${kind} ${id} expired and was done`);
     }
-    const containers = [...engine.fake.containers.values()].filter(({ labels }) => labels[LABEL.service] === serviceId);
+    const all = [...engine.fake.containers.values()].filter(({ labels }) => labels[LABEL.service] === serviceId);
+    for (const { name } of all.filter(isJob)) wrong(`job container ${name} was left behind`);
+    const containers = all.filter((one) => !isJob(one));
     if (containers.length > 1) wrong(`${containers.length} containers of ${service.name}`);
     const [container] = containers;
     const shown = container === undefined ? "none" : container.state;
     const observed = service.deleted_at === null ? service.observed_state : "none";
     if (!agrees(observed, shown)) wrong(`${service.name} is said to be ${observed}, Docker shows ${shown}`);
-    const newest = operations.at(-1);
+    const newest = operations.findLast(({ kind }) => kind !== "check");
     if (newest?.state === "succeeded" && !isDone(newest.kind, shown) && container?.exitCode !== 1) {
       wrong(`${newest.kind} of ${service.name} succeeded, Docker shows ${shown}`);
     }

@@ -24,21 +24,15 @@ const MUTATIONS: Mutation[] = [
   },
   {
     rule: "an operation that has ended stays as it ended",
-    file: "control-plane/src/operations/results.ts",
-    from: "if (operation === undefined || !canOperationMove(operation.state, ending.state)) return undefined;",
-    to: "if (operation === undefined) return undefined;",
+    file: "protocol/src/states.ts",
+    from: "return OPERATION_NEXT[from].includes(to);",
+    to: "return from !== to;",
   },
   {
     rule: "a gap in the count of frames ends the socket",
     file: "protocol/src/wire/sequence.ts",
     from: 'return seq <= last ? "drop" : "gap";',
     to: 'return seq <= last ? "drop" : "accept";',
-  },
-  {
-    rule: "a repeated frame is dropped",
-    file: "protocol/src/wire/sequence.ts",
-    from: 'return seq <= last ? "drop" : "gap";',
-    to: 'return seq <= last ? "accept" : "gap";',
   },
   {
     rule: "an agent takes up what an earlier run left",
@@ -51,12 +45,6 @@ const MUTATIONS: Mutation[] = [
     file: "agent/src/link/connection.ts",
     from: 'enter("ready", deadlineMs, () => drop(',
     to: 'enter("ready", deadlineMs, () => void (',
-  },
-  {
-    rule: "one service runs one operation at a time",
-    file: "agent/src/services/runner.ts",
-    from: "!busy.has(task.serviceId) && hasRoom(task)",
-    to: "(busy.size < 0 || hasRoom(task))",
   },
   {
     rule: "a new session begins with all that is seen",

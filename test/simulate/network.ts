@@ -28,8 +28,8 @@ export interface Network {
   /** Who answers at the control plane's address now. */
   listener: Listener | undefined;
   dialFor(life: Life): Dial;
-  /** Ends all connections; with `oneSided` only the agent's end hears of it. */
-  cut(oneSided: boolean): void;
+  /** Nothing comes through any connection that is open now; these ends hear that it is so. */
+  cut(heard: readonly ("agent" | "control plane")[]): void;
   heal(): void;
   /** Sockets of living agents that are not closed. */
   open(): number;
@@ -42,6 +42,8 @@ interface Pair {
   connection: Connection;
   toAgent: Lane;
   toControlPlane: Lane;
+  /** Nothing of one end comes to the other any more. */
+  isCut: boolean;
   agentClosed: boolean;
   serverClosed: boolean;
 }
@@ -89,6 +91,10 @@ export function createNetwork(world: World): Network {
     }
   };
 
+  /** The word that an end is closed goes the way of everything else. */
+  const unlessCut = (pair: Pair, deliver: () => void) => () => {
+    if (!pair.isCut) deliver();
+  };
   const closeAgent = (pair: Pair, code: number, reason: string): void => {
     if (pair.agentClosed) return;
     pair.agentClosed = true;
@@ -106,25 +112,42 @@ export function createNetwork(world: World): Network {
     sendText(text, onSent) {
       if (pair.agentClosed || !pair.agent.isAlive()) return;
       send(pair.toControlPlane, text.length, () => {
-        if (!pair.serverClosed) pair.listener.life.run("a frame", () => pair.connection.receiveText(text));
+        if (!pair.serverClosed && !pair.isCut)
+          pair.listener.life.run("a frame", () => pair.connection.receiveText(text));
       });
       pair.agent.after(0, onSent);
     },
     sendBytes(bytes, onSent) {
       if (pair.agentClosed || !pair.agent.isAlive()) return;
       send(pair.toControlPlane, bytes.length, () => {
-        if (!pair.serverClosed) pair.listener.life.run("bytes", () => pair.connection.receiveBinary(bytes));
+        if (!pair.serverClosed && !pair.isCut)
+          pair.listener.life.run("bytes", () => pair.connection.receiveBinary(bytes));
         pair.agent.run("sent", onSent);
       });
     },
     bufferedBytes: () => pair.toControlPlane.bytes,
     close(code, reason) {
-      send(pair.toControlPlane, 0, () => closeServer(pair), false);
-      send(pair.toAgent, 0, () => closeAgent(pair, code, reason), false);
+      send(
+        pair.toControlPlane,
+        0,
+        unlessCut(pair, () => closeServer(pair)),
+        false,
+      );
+      send(
+        pair.toAgent,
+        0,
+        unlessCut(pair, () => closeAgent(pair, code, reason)),
+        false,
+      );
     },
     terminate() {
       world.after(0, () => closeAgent(pair, 1006, "terminated"));
-      send(pair.toControlPlane, 0, () => closeServer(pair), false);
+      send(
+        pair.toControlPlane,
+        0,
+        unlessCut(pair, () => closeServer(pair)),
+        false,
+      );
     },
   });
 
@@ -132,7 +155,7 @@ export function createNetwork(world: World): Network {
     send(text) {
       if (pair.serverClosed || !pair.listener.life.isAlive()) return;
       send(pair.toAgent, text.length, () => {
-        if (pair.agentClosed) return;
+        if (pair.agentClosed || pair.isCut) return;
         pair.agent.run("a frame", () => {
           pair.events.alive();
           pair.events.text(text);
@@ -140,11 +163,21 @@ export function createNetwork(world: World): Network {
       });
     },
     close(code, reason) {
-      send(pair.toAgent, 0, () => closeAgent(pair, code, reason), false);
+      send(
+        pair.toAgent,
+        0,
+        unlessCut(pair, () => closeAgent(pair, code, reason)),
+        false,
+      );
       world.after(0, () => closeServer(pair));
     },
     terminate() {
-      send(pair.toAgent, 0, () => closeAgent(pair, 1006, "reset"), false);
+      send(
+        pair.toAgent,
+        0,
+        unlessCut(pair, () => closeAgent(pair, 1006, "reset")),
+        false,
+      );
       world.after(0, () => closeServer(pair));
     },
     pause() {
@@ -161,11 +194,21 @@ export function createNetwork(world: World): Network {
   const onDeathOf = (pair: Pair): void => {
     pair.agent.onDeath(() => {
       pair.agentClosed = true;
-      send(pair.toControlPlane, 0, () => closeServer(pair), false);
+      send(
+        pair.toControlPlane,
+        0,
+        unlessCut(pair, () => closeServer(pair)),
+        false,
+      );
     });
     pair.listener.life.onDeath(() => {
       pair.serverClosed = true;
-      send(pair.toAgent, 0, () => closeAgent(pair, 1006, "reset"), false);
+      send(
+        pair.toAgent,
+        0,
+        unlessCut(pair, () => closeAgent(pair, 1006, "reset")),
+        false,
+      );
     });
   };
 
@@ -186,7 +229,15 @@ export function createNetwork(world: World): Network {
         if (ended || !agent.isAlive() || network.weather.blackHole) return;
         if (listener === undefined || !listener.life.isAlive()) return fail("refused");
         const lanes = { toAgent: newLane(), toControlPlane: newLane() };
-        const pair: Pair = { agent, listener, events, ...lanes, agentClosed: false, serverClosed: false } as Pair;
+        const pair: Pair = {
+          agent,
+          listener,
+          events,
+          ...lanes,
+          isCut: false,
+          agentClosed: false,
+          serverClosed: false,
+        } as Pair;
         pair.agent.run("an open socket", () => events.opened());
         listener.life.run("a new socket", () => {
           pair.connection = listener.accept(serverWire(pair));
@@ -205,10 +256,11 @@ export function createNetwork(world: World): Network {
         terminate: () => (given === undefined ? fail("terminated") : given.terminate()),
       };
     },
-    cut(oneSided) {
+    cut(heard) {
       for (const pair of pairs) {
-        world.after(world.random.between(...RST_MS), () => closeAgent(pair, 1006, "cut"));
-        if (!oneSided) world.after(world.random.between(...RST_MS), () => closeServer(pair));
+        pair.isCut = true;
+        if (heard.includes("agent")) world.after(world.random.between(...RST_MS), () => closeAgent(pair, 1006, "cut"));
+        if (heard.includes("control plane")) world.after(world.random.between(...RST_MS), () => closeServer(pair));
       }
     },
     heal() {

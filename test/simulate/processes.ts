@@ -2,7 +2,7 @@
 import { pino } from "pino";
 import { createAgent } from "../../agent/src/agent.ts";
 import { loadSettings } from "../../agent/src/config.ts";
-import type { Clock } from "../../agent/src/deps.ts";
+import type { Clock, Files } from "../../agent/src/deps.ts";
 import { createFiles } from "../../agent/src/platform.ts";
 import { type AgentsSide, createAgents } from "../../control-plane/src/agents/create-agents.ts";
 import { FACTS } from "../../control-plane/src/agents/testing/fake-agent.ts";
@@ -95,11 +95,13 @@ export function startAgent({ world, template, network, engine }: Stage, time: Ma
     after: life.after,
   };
   const real = createFiles();
-  // Routes of the machine that this runs on are not this server's.
-  const files = {
+  // Neither routes nor owners are those of the machine that this runs on.
+  const owners = new Map<string, { uid: number; gid: number }>();
+  const files: Files = {
     ...real,
     readText: (path: string) => (path === "/proc/net/route" ? "" : real.readText(path)),
-    giveTo: () => undefined,
+    giveTo: (path, uid, gid) => void owners.set(path, { uid, gid }),
+    ownerOf: (path) => (real.ownerOf(path) === undefined ? undefined : (owners.get(path) ?? { uid: 0, gid: 0 })),
   };
   const random = seededRandom(world);
   const log = (level: string) => (fields: object, message: string) =>

@@ -124,7 +124,7 @@ export async function runSeed(template: Template, seed: number): Promise<SeedRun
         engine.reboot(planned.downMs);
         return;
       case "cut":
-        network.cut(planned.oneSided);
+        network.cut(planned.heard);
         return;
       case "black hole":
         network.weather = { ...network.weather, blackHole: true };

@@ -2,11 +2,11 @@
 import { createRandom } from "../support/random.ts";
 
 export type Happening =
-  | { do: "deploy" | "restart" | "stop" | "delete" | "cancel" | "read log"; service: number }
+  | { do: "deploy" | "restart" | "stop" | "delete" | "check" | "cancel" | "read log"; service: number }
   | { do: "stop reading" }
   | { do: "kill agent" | "kill control plane"; afterPlaces: number; downMs: number }
   | { do: "reboot"; downMs: number }
-  | { do: "cut"; oneSided: boolean }
+  | { do: "cut"; heard: ("agent" | "control plane")[] }
   | { do: "black hole"; forMs: number }
   | { do: "weather"; forMs: number; slowMs: number; lost: number; repeated: number }
   | { do: "set clock"; of: "agent" | "control plane"; byMs: number }
@@ -24,8 +24,15 @@ const TROUBLES: [number, number] = [1, 8];
 /** As often as they stand here. */
 const WISHED = [
   ...(["deploy", "restart", "restart", "restart", "stop", "stop"] as const),
-  ...(["delete", "cancel", "cancel", "read log"] as const),
+  ...(["check", "check", "check", "delete", "cancel", "cancel", "read log"] as const),
 ] as const;
+/** Who hears of a cut: a wall between them may tell both, or one, or none. */
+const HEARD: [("agent" | "control plane")[], ...("agent" | "control plane")[][]] = [
+  ["agent", "control plane"],
+  ["agent"],
+  ["control plane"],
+  [],
+];
 const HOUR_MS = 3_600_000;
 
 export function scheduleOf(seed: number, services: number): Planned[] {
@@ -63,7 +70,7 @@ export function scheduleOf(seed: number, services: number): Planned[] {
       case 5:
         return { atMs, do: "reboot", downMs };
       case 6:
-        return { atMs, do: "cut", oneSided: random.next() < 0.5 };
+        return { atMs, do: "cut", heard: random.pick(HEARD) };
       case 7:
         return { atMs, do: "black hole", forMs };
       case 8:

@@ -4,9 +4,10 @@ import { runSeed } from "./run-seed.ts";
 import { runSeeds } from "./run-seeds.ts";
 import { createTemplate, type Template } from "./template.ts";
 
+/** The same ones each time: what they find was made by the change at hand. New ones are for the command. */
 const SEEDS = 1_000;
-/** Seeds under which something was wrong once; whatever becomes of the schedule, they stay. */
-const PAST_FAILURES = [61, 770];
+/** Seeds above those under which something was wrong once. */
+const PAST_FAILURES: number[] = [];
 
 let template: Template;
 beforeAll(async () => {
@@ -15,10 +16,7 @@ beforeAll(async () => {
 afterAll(() => template?.remove());
 
 it("holds what is promised under every seed (npm run simulate -- --seeds 1 --from SEED --trace)", async () => {
-  const from = 1 + Math.floor(Math.random() * 1_000_000);
-  console.log(`simulated: seeds ${from} to ${from + SEEDS - 1}, and ${PAST_FAILURES.length} of the past`);
-  const seeds = [...PAST_FAILURES, ...Array.from({ length: SEEDS }, (_, nth) => from + nth)];
-  expect(await runSeeds(seeds)).toEqual([]);
+  expect(await runSeeds([...PAST_FAILURES, ...Array.from({ length: SEEDS }, (_, nth) => 1 + nth)])).toEqual([]);
 });
 
 it("repeats a run by its seed, step by step", async () => {
