@@ -5,7 +5,7 @@
 import { Readable } from "node:stream";
 import { AppError } from "@dflow/protocol";
 import type { ContainerEvent, ContainerSpec, Docker, JobSpec } from "../../agent/src/docker/docker.ts";
-import { LABEL } from "../../agent/src/services/naming.ts";
+import { isJob, LABEL } from "../../agent/src/services/naming.ts";
 import { createFakeDocker, type FakeDocker } from "../../agent/test/fake-docker.ts";
 import type { Life } from "./life.ts";
 import type { World } from "./world.ts";
@@ -20,6 +20,8 @@ export interface Engine {
   away(ms: number, hangs: boolean): void;
   /** Ends the program of some container that runs. */
   endOne(): void;
+  /** Removes a job container, as a person would who tidies up. */
+  removeJob(): void;
   /** Generations of a service for which a container was created. */
   created(serviceId: string): ReadonlySet<number>;
   heal(): void;
@@ -73,22 +75,21 @@ export function createEngine(world: World, agentId: string, servicesDir: string)
     ];
     for (const fault of faults) if (fault !== false) world.wrong(`the agent asked for ${fault}`);
   };
-  /** What is asked to start: of a job that may happen once, however often it is asked for. */
-  const judgeStart = (id: string): void => {
-    const container = fake.containers.get(id) ?? [...fake.containers.values()].find(({ name }) => name === id);
-    const operationId = container?.labels[LABEL.operation] ?? "";
-    if (container === undefined || container.state === "running" || !begun.has(operationId)) return;
-    const times = (begun.get(operationId) ?? 0) + 1;
-    begun.set(operationId, times);
-    if (times > 1) world.wrong(`the job of ${operationId} began ${times} times`);
-    world.after(world.random.between(...JOB_MS), () => {
-      if (container.state === "running") fake.end(container.id, 0);
-    });
+  /** What has begun, since it was looked at last: a job does so once, however often it is asked to. */
+  const watchJobs = (): void => {
+    for (const container of fake.containers.values()) {
+      const operationId = container.labels[LABEL.operation] ?? "";
+      if (!isJob(container) || container.starts === begun.get(operationId)) continue;
+      begun.set(operationId, container.starts);
+      if (container.starts > 1) world.wrong(`the job of ${operationId} began ${container.starts} times`);
+      world.after(world.random.between(...JOB_MS), () => {
+        if (container.state === "running") fake.end(container.id, 0);
+      });
+    }
   };
   const judge = (verb: keyof Docker, args: unknown[]): void => {
     if (verb === "createContainer") judgeCreation(args[0] as ContainerSpec);
     if (verb === "createJob") judgeJob(args[0] as JobSpec);
-    if (verb === "startContainer") judgeStart(String(args[0]));
     if (verb !== "removeContainer" && verb !== "stopContainer") return;
     const container = fake.containers.get(String(args[0]));
     if (container !== undefined && container.labels[LABEL.agent] !== agentId) world.wrong(`${verb} of a foreign one`);
@@ -107,12 +108,14 @@ export function createEngine(world: World, agentId: string, servicesDir: string)
         judge(verb, rest);
         const call = fake.docker[verb] as (...given: unknown[]) => Promise<unknown>;
         call.apply(fake.docker, watched(life, verb, rest)).then(
-          (answer) =>
+          (answer) => {
+            watchJobs();
             world.after(latency(), () => {
               settle(() => resolve(answer));
               // The connection of who went away meanwhile is closed, and with it what it carried.
               if (answer instanceof Readable && (!life.isAlive() || signal?.aborted === true)) answer.destroy();
-            }),
+            });
+          },
           (error) => world.after(1, () => settle(() => reject(error))),
         );
       });
@@ -165,6 +168,10 @@ export function createEngine(world: World, agentId: string, servicesDir: string)
       const running = [...fake.containers.values()].filter(({ state }) => state === "running");
       const one = running[world.random.between(0, Math.max(0, running.length - 1))];
       if (one !== undefined) fake.end(one.id, 1);
+    },
+    removeJob() {
+      const job = [...fake.containers.values()].find(isJob);
+      if (job !== undefined) fake.containers.delete(job.id);
     },
     created: (serviceId) => generations.get(serviceId) ?? new Set(),
     heal() {

@@ -95,6 +95,18 @@ const MUTATIONS: Mutation[] = [
     to: "if (count < 0) asked.push(id);",
   },
   {
+    rule: "a job that may have run is not made again",
+    file: "agent/src/services/next-job-step.ts",
+    from: 'return intended ? "unknown" : "create";',
+    to: 'return "create";',
+  },
+  {
+    rule: "a job that has ended is not started again",
+    file: "agent/src/services/next-job-step.ts",
+    from: '      return "collect";',
+    to: '      return "start";',
+  },
+  {
     rule: "what an agent looks at is reported",
     file: "agent/src/observe/observer.ts",
     from: "    if (entries.length + goneEntries.length > 0) events.changed",

@@ -145,6 +145,9 @@ export async function runSeed(template: Template, seed: number): Promise<SeedRun
       case "container ends":
         engine.endOne();
         return;
+      case "job removed":
+        engine.removeJob();
+        return;
       case "stop reading":
         for (const reader of readers) reader.close();
         return;

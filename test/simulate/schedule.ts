@@ -11,7 +11,7 @@ export type Happening =
   | { do: "weather"; forMs: number; slowMs: number; lost: number; repeated: number }
   | { do: "set clock"; of: "agent" | "control plane"; byMs: number }
   | { do: "Docker away"; forMs: number; hangs: boolean }
-  | { do: "container ends" };
+  | { do: "container ends" | "job removed" };
 
 export type Planned = Happening & { atMs: number };
 
@@ -86,7 +86,7 @@ export function scheduleOf(seed: number, services: number): Planned[] {
       case 10:
         return { atMs, do: "Docker away", forMs: random.between(500, LONGEST_MS / 2), hangs: random.next() < 0.5 };
       default:
-        return { atMs, do: "container ends" };
+        return { atMs, do: random.pick(["container ends", "job removed"] as const) };
     }
   };
   const reading: Planned[] = [{ atMs: TROUBLE_MS, do: "stop reading" }];
