@@ -2,13 +2,12 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { AppError, createCrashPoint, isAppError, messageOf } from "@dflow/protocol";
+import { AppError, createCrashPoint, isAppError, messageOf, type RoomEffects, whenThereIsRoom } from "@dflow/protocol";
 import { pino } from "pino";
 import { type AgentDeps, createAgent } from "./agent.ts";
 import { type Config, dataPaths, loadEnrolment, loadSettings } from "./config.ts";
 import { createDockerode } from "./docker/dockerode.ts";
 import { lockFolder } from "./journal/database.ts";
-import { whenThereIsRoom } from "./journal/when-there-is-room.ts";
 import { enrol } from "./link/enrol.ts";
 import { readLinkState } from "./link/link-state.ts";
 import { loadKey } from "./link/signing.ts";
@@ -23,7 +22,7 @@ import {
   createRandom,
 } from "./platform.ts";
 import { checkBody } from "./policy/policy.ts";
-import { within } from "./waiting.ts";
+import { sleep, within } from "./waiting.ts";
 
 const AGENT_VERSION = "0.1.0";
 const STOP_DEADLINE_MS = 15_000;
@@ -137,7 +136,10 @@ async function runAgent(args: Arguments): Promise<number> {
   }
   const log = createLog(settings.logLevel, pino.destination({ dest: 1, sync: true }));
   const realClock = clock();
-  const room = { clock: realClock, log };
+  const room: RoomEffects = {
+    pause: (ms) => sleep(realClock, ms),
+    tell: (full) => log.error({ err: full, hint: full.hint }, "the agent waits for room on its disk"),
+  };
   const lock = await whenThereIsRoom(room, () => lockFolder(paths.lock));
   const config: Config = Object.freeze({ dataDir, settings, enrolment });
   const scope = { agentId: enrolment.agentId, servicesDir: paths.services };

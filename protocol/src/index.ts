@@ -13,6 +13,7 @@ export * from "./redact.ts";
 export * from "./roles.ts";
 export * from "./spec.ts";
 export * from "./states.ts";
+export * from "./when-there-is-room.ts";
 export * from "./wire/close-codes.ts";
 export * from "./wire/enrol.ts";
 export * from "./wire/frames.ts";
