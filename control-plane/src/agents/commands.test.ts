@@ -1,16 +1,17 @@
 /** Commands from their outbox rows to their results, against a scripted agent. */
 import type { ToAgent } from "@dflow/protocol";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createTestPlatform } from "../testing/platform.ts";
 import { nextRows } from "./outbox.ts";
 import type { FakeIdentity, FakeSocket } from "./testing/fake-agent.ts";
-import { createManualPlatform, type Harness, settled, startHarness, until } from "./testing/harness.ts";
+import { type Harness, settled, startHarness, until } from "./testing/harness.ts";
 
 let harness: Harness;
-let platform: ReturnType<typeof createManualPlatform>;
+let platform: ReturnType<typeof createTestPlatform>;
 let agent: FakeIdentity;
 let serviceId: string;
 beforeEach(async () => {
-  platform = createManualPlatform();
+  platform = createTestPlatform();
   harness = await startHarness({ platform });
   agent = await harness.enrolled();
   serviceId = await harness.makeService(agent.agentId);

@@ -2,15 +2,16 @@
 import { connect } from "node:net";
 import { CLOSE } from "@dflow/protocol";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createTestPlatform } from "../testing/platform.ts";
 import { authProblem, ownHosts } from "./handshake.ts";
 import { FACTS, type FakeIdentity, newKey, openSocket } from "./testing/fake-agent.ts";
-import { createManualPlatform, type Harness, PRE_AUTH_MS, startHarness, until } from "./testing/harness.ts";
+import { type Harness, PRE_AUTH_MS, startHarness, until } from "./testing/harness.ts";
 
 let harness: Harness;
-let platform: ReturnType<typeof createManualPlatform>;
+let platform: ReturnType<typeof createTestPlatform>;
 let agent: FakeIdentity;
 beforeEach(async () => {
-  platform = createManualPlatform();
+  platform = createTestPlatform();
   harness = await startHarness({ platform });
   agent = await harness.enrolled();
 });

@@ -1,14 +1,15 @@
 /** One identity, one machine: what the join counter sees, what a quarantine does, and how a re-key ends it. */
 import { CLOSE } from "@dflow/protocol";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createTestPlatform } from "../testing/platform.ts";
 import { enrolBy, FACTS, type FakeIdentity, type FakeSocket, newKey, openAnswer } from "./testing/fake-agent.ts";
-import { createManualPlatform, type Harness, PRE_AUTH_MS, settled, startHarness, until } from "./testing/harness.ts";
+import { type Harness, PRE_AUTH_MS, settled, startHarness, until } from "./testing/harness.ts";
 
 let harness: Harness;
-let platform: ReturnType<typeof createManualPlatform>;
+let platform: ReturnType<typeof createTestPlatform>;
 let agent: FakeIdentity;
 beforeEach(async () => {
-  platform = createManualPlatform();
+  platform = createTestPlatform();
   harness = await startHarness({ platform });
   agent = await harness.enrolled();
 });

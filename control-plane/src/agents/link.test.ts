@@ -1,15 +1,16 @@
 /** Frames at the border of an open link: what ends it, what is ignored, and when silence is too long. */
 import { CLOSE } from "@dflow/protocol";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createTestPlatform } from "../testing/platform.ts";
 import type { FakeIdentity, FakeSocket } from "./testing/fake-agent.ts";
-import { createManualPlatform, type Harness, settled, startHarness, until } from "./testing/harness.ts";
+import { type Harness, settled, startHarness, until } from "./testing/harness.ts";
 
 let harness: Harness;
-let platform: ReturnType<typeof createManualPlatform>;
+let platform: ReturnType<typeof createTestPlatform>;
 let agent: FakeIdentity;
 let socket: FakeSocket;
 beforeEach(async () => {
-  platform = createManualPlatform();
+  platform = createTestPlatform();
   harness = await startHarness({ platform });
   agent = await harness.enrolled();
   socket = await harness.connect(agent);

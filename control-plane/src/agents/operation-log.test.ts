@@ -1,16 +1,17 @@
 /** Lines of operations: once each, in order, within bounds, told to browsers in moderation. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createTestPlatform } from "../testing/platform.ts";
 import { LOG_CUT_TEXT } from "./log-bound.ts";
 import type { FakeIdentity, FakeSocket } from "./testing/fake-agent.ts";
-import { createManualPlatform, type Harness, startHarness, until } from "./testing/harness.ts";
+import { type Harness, startHarness, until } from "./testing/harness.ts";
 
 let harness: Harness;
-let platform: ReturnType<typeof createManualPlatform>;
+let platform: ReturnType<typeof createTestPlatform>;
 let agent: FakeIdentity;
 let socket: FakeSocket;
 let operationId: string;
 beforeEach(async () => {
-  platform = createManualPlatform();
+  platform = createTestPlatform();
   harness = await startHarness({ platform });
   agent = await harness.enrolled();
   operationId = await harness.makeOperation(await harness.makeService(agent.agentId), "deploy");

@@ -294,40 +294,4 @@ export function settled(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 80));
 }
 
-/** A platform whose time stands still until it is moved. */
-export function createManualPlatform(): Platform & { advance(ms: number): void } {
-  const start = Date.now();
-  let elapsed = 0;
-  interface Timer {
-    at: number;
-    every: number | undefined;
-    task: () => void;
-  }
-  const timers = new Set<Timer>();
-  const add = (timer: Timer) => {
-    timers.add(timer);
-    return () => void timers.delete(timer);
-  };
-  return {
-    ...createPlatform(),
-    clock: { now: () => start + elapsed, monotonicMs: () => elapsed },
-    timers: {
-      after: (delayMs, task) => add({ at: elapsed + delayMs, every: undefined, task }),
-      every: (intervalMs, task) => add({ at: elapsed + intervalMs, every: intervalMs, task }),
-    },
-    advance(ms) {
-      const end = elapsed + ms;
-      for (;;) {
-        const [next] = [...timers].filter((timer) => timer.at <= end).sort((a, b) => a.at - b.at);
-        if (next === undefined) break;
-        elapsed = Math.max(elapsed, next.at);
-        if (next.every === undefined) timers.delete(next);
-        else next.at += next.every;
-        next.task();
-      }
-      elapsed = end;
-    },
-  };
-}
-
 export const PRE_AUTH_MS = LINK_LIMITS.preAuthMs;
