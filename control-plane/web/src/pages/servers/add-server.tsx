@@ -17,7 +17,7 @@ import { fieldError } from "../../ui/describe-error.ts";
 import { Dialog, DialogActions } from "../../ui/dialog.tsx";
 import { Field, Input } from "../../ui/field.tsx";
 import { Problem } from "../../ui/problem.tsx";
-import { RUN_COMMAND, type Token, TokenInstructions } from "./token-instructions.tsx";
+import { RUN_COMMAND, type Token, TokenExpired, TokenInstructions } from "./token-instructions.tsx";
 
 export function AddServerDialog({ onClose }: { onClose: () => void }) {
   const [token, setToken] = useState<Token>();
@@ -100,17 +100,9 @@ function Instructions({ token, onClose, onAgain }: InstructionsProps) {
     return <Enrolled serverId={state.serverId} installed={token.installCommand !== null} onClose={onClose} />;
   if (state.state === "expired") {
     return (
-      <>
-        <p className="text-sm text-soft">
-          The token has expired before a server used it. Nothing was changed. A new one takes a click.
-        </p>
-        <DialogActions>
-          <Button onClick={onClose}>Cancel</Button>
-          <Button variant="primary" onClick={onAgain}>
-            Create a new token
-          </Button>
-        </DialogActions>
-      </>
+      <TokenExpired onClose={onClose} onAgain={onAgain}>
+        The token has expired before a server used it. Nothing was changed. A new one takes a click.
+      </TokenExpired>
     );
   }
   return (

@@ -11,7 +11,7 @@ import { Button } from "../../ui/button.tsx";
 import { Card } from "../../ui/card.tsx";
 import { Dialog, DialogActions } from "../../ui/dialog.tsx";
 import { Problem } from "../../ui/problem.tsx";
-import { type Token, TokenInstructions } from "./token-instructions.tsx";
+import { type Token, TokenExpired, TokenInstructions } from "./token-instructions.tsx";
 
 export function Quarantine({ server, mayWrite }: { server: Server; mayWrite: boolean }) {
   const [open, setOpen] = useState(false);
@@ -103,15 +103,9 @@ function Steps({ token, serverId, onClose, onAgain }: StepsProps) {
   const { data: server } = useQuery(serverQuery(serverId));
   if (state.state === "expired") {
     return (
-      <>
-        <p className="text-sm text-soft">The token has expired before a machine used it. Nothing was changed.</p>
-        <DialogActions>
-          <Button onClick={onClose}>Cancel</Button>
-          <Button variant="primary" onClick={onAgain}>
-            Create a new token
-          </Button>
-        </DialogActions>
-      </>
+      <TokenExpired onClose={onClose} onAgain={onAgain}>
+        The token has expired before a machine used it. Nothing was changed.
+      </TokenExpired>
     );
   }
   const isRekeyed = state.state === "used";

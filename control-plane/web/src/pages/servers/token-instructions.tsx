@@ -4,7 +4,9 @@ import { Info } from "lucide-react";
 import type { ReactNode } from "react";
 import type { z } from "zod";
 import { until } from "../../format.ts";
+import { Button } from "../../ui/button.tsx";
 import { CodeBlock } from "../../ui/code.tsx";
+import { DialogActions } from "../../ui/dialog.tsx";
 import { useNow } from "../../use-now.ts";
 
 export type Token = z.infer<typeof createdEnrolmentTokenSchema>;
@@ -115,4 +117,25 @@ function Expiry({ expiresAt }: { expiresAt: string }) {
       every process on a server can read.
     </p>
   );
+}
+
+/** `children`: what that means where the dialog stands. */
+export function TokenExpired({ onClose, onAgain, children }: ExpiredProps) {
+  return (
+    <>
+      <p className="text-sm text-soft">{children}</p>
+      <DialogActions>
+        <Button onClick={onClose}>Cancel</Button>
+        <Button variant="primary" onClick={onAgain}>
+          Create a new token
+        </Button>
+      </DialogActions>
+    </>
+  );
+}
+
+interface ExpiredProps {
+  onClose: () => void;
+  onAgain: () => void;
+  children: ReactNode;
 }
