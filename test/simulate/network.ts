@@ -91,10 +91,6 @@ export function createNetwork(world: World): Network {
     }
   };
 
-  /** The word that an end is closed goes the way of everything else. */
-  const unlessCut = (pair: Pair, deliver: () => void) => () => {
-    if (!pair.isCut) deliver();
-  };
   const closeAgent = (pair: Pair, code: number, reason: string): void => {
     if (pair.agentClosed) return;
     pair.agentClosed = true;
@@ -107,6 +103,20 @@ export function createNetwork(world: World): Network {
     pair.listener.life.run("a closed socket", () => pair.connection.wireClosed());
     if (pair.agentClosed) pairs.delete(pair);
   };
+
+  /** The word that one end is closed goes the way of everything else. */
+  const sendEnd = (pair: Pair, lane: Lane, deliver: () => void): void =>
+    send(
+      lane,
+      0,
+      () => {
+        if (!pair.isCut) deliver();
+      },
+      false,
+    );
+  const sendEndToAgent = (pair: Pair, code: number, reason: string): void =>
+    sendEnd(pair, pair.toAgent, () => closeAgent(pair, code, reason));
+  const sendEndToServer = (pair: Pair): void => sendEnd(pair, pair.toControlPlane, () => closeServer(pair));
 
   const agentSocket = (pair: Pair): Socket => ({
     sendText(text, onSent) {
@@ -127,27 +137,12 @@ export function createNetwork(world: World): Network {
     },
     bufferedBytes: () => pair.toControlPlane.bytes,
     close(code, reason) {
-      send(
-        pair.toControlPlane,
-        0,
-        unlessCut(pair, () => closeServer(pair)),
-        false,
-      );
-      send(
-        pair.toAgent,
-        0,
-        unlessCut(pair, () => closeAgent(pair, code, reason)),
-        false,
-      );
+      sendEndToServer(pair);
+      sendEndToAgent(pair, code, reason);
     },
     terminate() {
       world.after(0, () => closeAgent(pair, 1006, "terminated"));
-      send(
-        pair.toControlPlane,
-        0,
-        unlessCut(pair, () => closeServer(pair)),
-        false,
-      );
+      sendEndToServer(pair);
     },
   });
 
@@ -163,21 +158,11 @@ export function createNetwork(world: World): Network {
       });
     },
     close(code, reason) {
-      send(
-        pair.toAgent,
-        0,
-        unlessCut(pair, () => closeAgent(pair, code, reason)),
-        false,
-      );
+      sendEndToAgent(pair, code, reason);
       world.after(0, () => closeServer(pair));
     },
     terminate() {
-      send(
-        pair.toAgent,
-        0,
-        unlessCut(pair, () => closeAgent(pair, 1006, "reset")),
-        false,
-      );
+      sendEndToAgent(pair, 1006, "reset");
       world.after(0, () => closeServer(pair));
     },
     pause() {
@@ -194,21 +179,11 @@ export function createNetwork(world: World): Network {
   const onDeathOf = (pair: Pair): void => {
     pair.agent.onDeath(() => {
       pair.agentClosed = true;
-      send(
-        pair.toControlPlane,
-        0,
-        unlessCut(pair, () => closeServer(pair)),
-        false,
-      );
+      sendEndToServer(pair);
     });
     pair.listener.life.onDeath(() => {
       pair.serverClosed = true;
-      send(
-        pair.toAgent,
-        0,
-        unlessCut(pair, () => closeAgent(pair, 1006, "reset")),
-        false,
-      );
+      sendEndToAgent(pair, 1006, "reset");
     });
   };
 

@@ -12,7 +12,6 @@ export interface World {
   /** Milliseconds since the run began; never goes back. */
   nowMs(): number;
   after(delayMs: number, run: () => void): Cancel;
-  sleep(delayMs: number): Promise<void>;
   /** Runs what falls due until then, in order. Ends early once something was wrong. */
   runUntil(untilMs: number): Promise<void>;
   /** Runs until it is so, at most until then. False when it did not come to be. */
@@ -85,7 +84,6 @@ export function createWorld(seed: number): World {
     random,
     nowMs: () => now,
     after,
-    sleep: (delayMs) => new Promise((done) => after(delayMs, done)),
     runUntil: async (untilMs) => void (await runUntilSo(untilMs, () => false)),
     runUntilSo,
     wrong,
