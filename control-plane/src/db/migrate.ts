@@ -9,6 +9,7 @@ import { outgoing } from "./migrations/0003-outgoing.ts";
 import { hashSessions } from "./migrations/0004-hash-sessions.ts";
 import { epoch } from "./migrations/0005-epoch.ts";
 import { settlements } from "./migrations/0006-settlements.ts";
+import { lastCheck } from "./migrations/0008-last-check.ts";
 
 /** In order. A migration that was released is never edited; a change is a new one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -18,6 +19,7 @@ const MIGRATIONS: Record<string, Migration> = {
   "0004-hash-sessions": hashSessions,
   "0005-epoch": epoch,
   "0006-settlements": settlements,
+  "0008-last-check": lastCheck,
 };
 
 export async function migrate(db: Db): Promise<void> {

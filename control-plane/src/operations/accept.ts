@@ -6,7 +6,14 @@ import { endOperation, type OperationChange, touchOperation } from "./results.ts
 import { insertOperation, insertOutboxRow, type OperationRow, writeOwnLogLine } from "./store.ts";
 
 /** Reads that decide whether an operation may begin, inside the transaction that begins it. */
-export { findOpenOperation, findOperation, neverSent, newestOperations, type OperationRow } from "./store.ts";
+export {
+  findOpenOperation,
+  findOperation,
+  neverSent,
+  newestChecks,
+  newestOperations,
+  type OperationRow,
+} from "./store.ts";
 
 export type NewOperation = Pick<
   OperationRow,

@@ -57,6 +57,23 @@ export async function newestOperations(db: Conn, serviceIds: string[]): Promise<
   return [...open, ...newest.filter((row) => !busy.has(row.service_id))];
 }
 
+/** The newest check of each service that ever had one; by index `operation_check`. */
+export function newestChecks(db: Conn, serviceIds: string[]): Promise<OperationRow[]> {
+  return db
+    .selectFrom("operation")
+    .selectAll()
+    .where("id", "in", (eb) =>
+      eb
+        .selectFrom("operation as o")
+        .select((max) => max.fn.max<string>("o.id").as("id"))
+        // In the very words of the partial index.
+        .where(sql<boolean>`o.kind = 'check'`)
+        .where("o.service_id", "in", serviceIds)
+        .groupBy("o.service_id"),
+    )
+    .execute();
+}
+
 /** True when no command for this service ever left for its agent. */
 export async function neverSent(db: Conn, serviceId: string): Promise<boolean> {
   const sent = await db

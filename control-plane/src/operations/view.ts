@@ -53,6 +53,10 @@ export function openOperationView(row: OperationRow) {
   return { id: row.id, kind: row.kind, state: row.state, createdAt: isoTime(row.created_at) };
 }
 
+export function lastCheckView(row: OperationRow) {
+  return { ...openOperationView(row), endedAt: isoTimeOrNull(row.ended_at) };
+}
+
 /** What a reader learns of a log that went because of its age; `undefined` while it is here, or when it never had a line. */
 export function logRemoval(row: Pick<OperationRow, "line_count" | "log_removed_at">): LogRemoval | undefined {
   if (row.log_removed_at === null || row.line_count === 0) return undefined;

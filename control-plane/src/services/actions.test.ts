@@ -197,12 +197,31 @@ describe("a check", () => {
       volume_id: before.volume_id,
     });
     const { body: service } = await api.ask<Service>("GET", `/api/v1/services/${id}`, { as: world.keys.admin });
-    expect(service).toMatchObject({ state: "running", openOperation: { id: body.id, kind: "check" } });
+    expect(service).toMatchObject({
+      state: "running",
+      openOperation: { id: body.id, kind: "check" },
+      lastCheck: { id: body.id, state: "queued", endedAt: null },
+    });
     expect((await operationRow(body.id)).run_ms).toBe(45 * 60_000);
     const audit = await api.db.selectFrom("audit").selectAll().where("action", "=", "service.check").execute();
     expect(audit).toMatchObject([{ target_id: id, workspace_id: world.workspaceId }]);
     await api.finish(body, "failed");
     expect(await rowOf(id)).toMatchObject({ desired: before.desired, deployed_at: before.deployed_at });
+  });
+
+  test("stays the last check with its end, whatever is done after it", async () => {
+    const { id } = await api.deployed(world);
+    const lastCheck = async () =>
+      (await api.ask<Service>("GET", `/api/v1/services/${id}`, { as: world.keys.viewer })).body.lastCheck;
+    expect(await lastCheck()).toBeNull();
+    await api.observe(id, "running", "present");
+    const first = (await act(id, "check")).body;
+    await api.finish(first, "failed");
+    await api.finish((await act(id, "restart")).body, "succeeded");
+    expect(await lastCheck()).toMatchObject({ id: first.id, state: "failed", endedAt: expect.any(String) });
+    const second = (await act(id, "check")).body;
+    await api.finish(second, "succeeded");
+    expect(await lastCheck()).toMatchObject({ id: second.id, state: "succeeded" });
   });
 
   test("of another workspace's service is not found", async () => {

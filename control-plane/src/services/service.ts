@@ -21,7 +21,7 @@ import type { RoomDeps } from "../deps.ts";
 import { findEngine, listEngines } from "../engines/catalogue.ts";
 import { findEnvironment } from "../environments/service.ts";
 import { fieldError } from "../http/problem.ts";
-import { findOpenOperation, newestOperations } from "../operations/accept.ts";
+import { findOpenOperation, newestChecks, newestOperations } from "../operations/accept.ts";
 import { serviceSecretPlace } from "../secrets/seals.ts";
 import { newPassword } from "./password.ts";
 import {
@@ -47,14 +47,14 @@ export async function listServices(deps: RoomDeps, environmentId: string, role: 
 }
 
 async function views(deps: RoomDeps, rows: ServiceRow[], role: Role): Promise<Service[]> {
-  const newest = await newestOperations(
-    deps.db,
-    rows.map((row) => row.id),
-  );
+  const ids = rows.map((row) => row.id);
+  const newest = await newestOperations(deps.db, ids);
+  const checks = await newestChecks(deps.db, ids);
   return rows.map((row) =>
     serviceView({
       row,
       newest: newest.find((operation) => operation.service_id === row.id),
+      newestCheck: checks.find((operation) => operation.service_id === row.id),
       link: deps.agents.link(row.server_id),
       role,
       imageMap: deps.config.imageMap,

@@ -15,19 +15,20 @@ import type { LinkInfo } from "../agents/agents.ts";
 import { resolveImage } from "../engines/catalogue.ts";
 import { isoTime, isoTimeOrNull } from "../http/times.ts";
 import type { OperationRow } from "../operations/accept.ts";
-import { openOperationView } from "../operations/view.ts";
+import { lastCheckView, openOperationView } from "../operations/view.ts";
 import type { ServiceRow } from "./store.ts";
 
 export interface ServiceParts {
   row: ServiceRow;
   /** The newest operation of the service, open or not. */
   newest: OperationRow | undefined;
+  newestCheck: OperationRow | undefined;
   link: LinkInfo;
   role: Role;
   imageMap: ImageMap;
 }
 
-export function serviceView({ row, newest, link, role, imageMap }: ServiceParts): Service {
+export function serviceView({ row, newest, newestCheck, link, role, imageMap }: ServiceParts): Service {
   const open = newest !== undefined && !isTerminal(newest.state) ? newest : undefined;
   const image = resolveImage(row.engine, row.version, imageMap);
   const facts = guardFacts(row, open, link, role);
@@ -65,6 +66,7 @@ export function serviceView({ row, newest, link, role, imageMap }: ServiceParts)
     deployedAt: isoTimeOrNull(row.deployed_at),
     openOperation: open === undefined ? null : openOperationView(open),
     lastOperation: newest === undefined ? null : openOperationView(newest),
+    lastCheck: newestCheck === undefined ? null : lastCheckView(newestCheck),
     actions: {
       deploy: guard("deploy", facts),
       restart: guard("restart", facts),

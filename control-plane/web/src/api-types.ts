@@ -1014,6 +1014,24 @@ export interface components {
                  */
                 createdAt: string;
             } | null;
+            /** @description The newest check, open or ended */
+            lastCheck: {
+                id: string;
+                /** @enum {string} */
+                kind: "deploy" | "restart" | "stop" | "delete" | "check";
+                /** @enum {string} */
+                state: "queued" | "sent" | "running" | "succeeded" | "failed" | "cancelled" | "expired" | "unknown";
+                /**
+                 * Format: date-time
+                 * @description ISO 8601, UTC
+                 */
+                createdAt: string;
+                /**
+                 * Format: date-time
+                 * @description ISO 8601, UTC
+                 */
+                endedAt: string | null;
+            } | null;
             /** @description The guard table's verdict for the caller, now */
             actions: {
                 deploy: {

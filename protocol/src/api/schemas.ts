@@ -168,6 +168,7 @@ export const openOperationSchema = z.object({
   state: operationStateSchema,
   createdAt: timeSchema,
 });
+export const lastCheckSchema = openOperationSchema.extend({ endedAt: timeSchema.nullable() });
 
 export const serviceActionsSchema = z
   .object({
@@ -206,6 +207,7 @@ export const serviceSchema = z.object({
   deployedAt: timeSchema.nullable().describe("First successful deployment"),
   openOperation: openOperationSchema.nullable(),
   lastOperation: openOperationSchema.nullable(),
+  lastCheck: lastCheckSchema.nullable().describe("The newest check, open or ended"),
   actions: serviceActionsSchema,
   createdAt: timeSchema,
   revision: z.number().int(),

@@ -62,12 +62,18 @@ const TONES: Record<OperationState, Tone> = {
 };
 export const operationTone = (state: OperationState): Tone => TONES[state];
 
-const OTHER_LABELS: Partial<Record<OperationState, string>> = { running: "Running", succeeded: "Done" };
+const SUCCEEDED: Record<OperationKind, string> = {
+  deploy: DEPLOYMENT_LABELS.succeeded,
+  restart: "Done",
+  stop: "Done",
+  delete: "Done",
+  check: "Passed",
+};
 
 /** Deployments have words of their own; a restart is not "building" anything. */
-export function operationLabel(operation: Operation): string {
-  if (operation.kind === "deploy") return operation.label || DEPLOYMENT_LABELS[operation.state];
-  return OTHER_LABELS[operation.state] ?? DEPLOYMENT_LABELS[operation.state];
+export function operationLabel({ kind, state }: Pick<Operation, "kind" | "state">): string {
+  if (state === "succeeded") return SUCCEEDED[kind];
+  return state === "running" && kind !== "deploy" ? "Running" : DEPLOYMENT_LABELS[state];
 }
 
 /** From the start of the work, or of the wait for it, to its end. */

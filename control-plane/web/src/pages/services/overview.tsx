@@ -6,6 +6,7 @@ import { Play } from "lucide-react";
 import { Ago } from "../../components/ago.tsx";
 import { actionButton } from "../../components/guard-presentation.ts";
 import { OperationLog } from "../../components/operation-log.tsx";
+import { operationLabel } from "../../components/operation-words.ts";
 import { outgoingWords } from "../../components/outgoing-words.ts";
 import { useServiceAction } from "../../components/use-service-action.ts";
 import { bytes } from "../../format.ts";
@@ -108,6 +109,7 @@ function FactsCard({ service }: { service: Service }) {
         <Fact name="Created">
           <Ago at={service.createdAt} />
         </Fact>
+        <LastCheck service={service} />
         <Fact name="First deployed">{service.deployedAt === null ? "Not yet" : <Ago at={service.deployedAt} />}</Fact>
         {observed.startedAt !== undefined && service.state !== "stopped" && (
           <Fact name="Container started">
@@ -125,5 +127,24 @@ function FactsCard({ service }: { service: Service }) {
         )}
       </Facts>
     </Card>
+  );
+}
+
+/** Whether all data could be read, and when that was last tried. */
+function LastCheck({ service: { id, deployedAt, lastCheck } }: { service: Service }) {
+  if (deployedAt === null) return null;
+  if (lastCheck === null) return <Fact name="Last check">Never</Fact>;
+  return (
+    <Fact name="Last check">
+      <Link
+        to={paths.service}
+        params={{ serviceId: id }}
+        search={{ tab: "deployments", operation: lastCheck.id }}
+        className="rounded-sm text-accent-text hover:underline"
+      >
+        {operationLabel(lastCheck)}
+      </Link>{" "}
+      <Ago at={lastCheck.endedAt ?? lastCheck.createdAt} />
+    </Fact>
   );
 }
