@@ -2,7 +2,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Operation, Service } from "@dflow/protocol";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { clientImage, docker, type Product, psql, startProduct, tryDocker } from "../support/product.ts";
+import { createHeldTable, type HeldTable } from "../support/held-table.ts";
+import { docker, type Product, psql, startProduct, tryDocker } from "../support/product.ts";
 import { agreeWithin } from "../support/truth.ts";
 import { until } from "../support/until.ts";
 
@@ -13,7 +14,7 @@ describe("a check", () => {
   /** Names of all job containers of this product that Docker ever made, as its events tell them. */
   const made: string[] = [];
   let events: ChildProcess;
-  let holding: string[] = [];
+  let rows: HeldTable;
 
   beforeAll(async () => {
     product = await startProduct();
@@ -30,8 +31,9 @@ describe("a check", () => {
     service = await product.createService(environmentId, "orders");
     expect((await product.run(service.id, "deploy")).state).toBe("succeeded");
     await sql("create table rows as select n, repeat('x', 100) as text from generate_series(1, 10000) as n");
+    rows = createHeldTable(environmentId, "rows", uri);
   });
-  afterEach(() => release());
+  afterEach(() => rows.release());
   afterAll(async () => {
     events?.kill();
     await product?.stop();
@@ -48,35 +50,12 @@ describe("a check", () => {
     (await tryDocker(["inspect", "-f", "{{.State.Status}}", nameOf(operation)])).output.trim();
   const timesMade = (operation: Operation) => made.filter((name) => name === nameOf(operation)).length;
 
-  /** Somebody has the table for himself, so that a dump waits. */
-  async function hold(): Promise<void> {
-    const id = docker(
-      ...["run", "-d", "--rm", "--network", `dflow-env-${environmentId}`, "--entrypoint", "psql"],
-      ...[clientImage(), "-X", "-w", "-c"],
-      ...["begin; lock table rows in access exclusive mode; select pg_sleep(300)", await uri()],
-    ).trim();
-    holding.push(id);
-    await until(
-      "the lock",
-      async () => (await sql("select count(*) from pg_locks where mode like 'AccessEx%'")) !== "0",
-    );
-  }
-  async function release(): Promise<void> {
-    if (holding.length === 0) return;
-    for (const id of holding) await tryDocker(["rm", "-f", id]);
-    // One that sleeps does not notice that its client has gone.
-    await sql(
-      "select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep%' and pid <> pg_backend_pid()",
-    );
-    holding = [];
-  }
-
   /** Its job runs and waits for the table. */
   async function waiting(): Promise<Operation> {
-    await hold();
+    await rows.hold();
     const operation = await product.call<Operation>("POST", `/services/${service.id}/check`);
     await until("the job runs", async () => (await stateOf(operation)) === "running");
-    await until("it waits", async () => (await sql("select count(*) from pg_locks where not granted")) !== "0");
+    await rows.waitedFor();
     return operation;
   }
 
@@ -123,7 +102,7 @@ describe("a check", () => {
       /Looking for its job container/.test((await product.log(operation.id)).join("\n")),
     );
     expect(await stateOf(operation)).toBe("running");
-    await release();
+    await rows.release();
     expect((await product.ended(operation.id)).state).toBe("succeeded");
     expect(timesMade(operation)).toBe(1);
     await agreeWithin(product, [service.id], 10_000);
@@ -132,7 +111,7 @@ describe("a check", () => {
   it("that ended while the agent was away is told as it ended", async () => {
     const operation = await waiting();
     await product.agent.kill();
-    await release();
+    await rows.release();
     await until("the job ends", async () => (await stateOf(operation)) === "exited");
     product.agent.start();
     expect((await product.ended(operation.id)).state).toBe("succeeded");
@@ -144,7 +123,7 @@ describe("a check", () => {
     const operation = await waiting();
     await product.agent.kill();
     docker("rm", "-f", nameOf(operation));
-    await release();
+    await rows.release();
     product.agent.start();
     expect(await product.ended(operation.id)).toMatchObject({
       state: "unknown",
