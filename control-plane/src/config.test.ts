@@ -1,8 +1,8 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { loadConfig, parseConfig } from "./config.ts";
+import { tempFolder } from "./testing/temp-folder.ts";
 
 const parse = (raw: unknown) => parseConfig(raw, { dataDir: "/data" });
 
@@ -46,7 +46,7 @@ test.each([
 });
 
 test("a file is read with its paths beside it, and a broken one is named", () => {
-  const dir = mkdtempSync(join(tmpdir(), "dflow-config-"));
+  const dir = tempFolder("config");
   writeFileSync(join(dir, "images.json"), JSON.stringify({ postgres: { "17": { image: "local/pg:17" } } }));
   writeFileSync(join(dir, "config.json"), JSON.stringify({ imageMap: "images.json" }));
   const config = loadConfig({ dataDir: dir, file: join(dir, "config.json") });

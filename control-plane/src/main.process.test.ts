@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { readEvents } from "./testing/read-events.ts";
+import { tempFolder } from "./testing/temp-folder.ts";
 
 const MAIN = join(import.meta.dirname, "main.ts");
 
@@ -55,7 +55,7 @@ function offeringHttp2(port: number): Promise<string> {
   });
 }
 
-const folder = () => mkdtempSync(join(tmpdir(), "dflow-main-"));
+const folder = () => tempFolder("main");
 
 describe("arguments", () => {
   test("that are wrong end with 2, a reason and the usage", async () => {

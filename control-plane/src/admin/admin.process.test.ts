@@ -18,6 +18,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createDatabase } from "../db/database.ts";
 import { insertServer } from "../testing/api.ts";
 import { createTestPlatform } from "../testing/platform.ts";
+import { tempFolder } from "../testing/temp-folder.ts";
 import { GENERATIONS_AHEAD } from "./go-ahead.ts";
 
 const MAIN = join(import.meta.dirname, "../main.ts");
@@ -144,7 +145,7 @@ describe("arguments", () => {
       const { code, error } = await admin(...args, ...(args.length === 0 ? [] : ["--data-dir", dataDir]));
       expect([args, code, error.includes("Usage:")]).toEqual([args, 2, true]);
     }
-    const empty = mkdtempSync(join(tmpdir(), "dflow-empty-"));
+    const empty = tempFolder("empty");
     const { code, error } = await admin("backup", "--data-dir", empty, "--out", join(home, "no-backup"));
     expect([code, error.includes("holds no control plane"), readdirSync(empty)]).toEqual([1, true, []]);
   });

@@ -1,8 +1,7 @@
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { sql } from "kysely";
 import { afterEach, expect, test } from "vitest";
+import { tempFolder } from "../testing/temp-folder.ts";
 import { createDatabase, type Db } from "./database.ts";
 import { isMigrated, migrate, unknownMigrations } from "./migrate.ts";
 
@@ -11,7 +10,7 @@ afterEach(async () => {
   await Promise.all(opened.splice(0).map((db) => db.destroy()));
 });
 
-function open(file = join(mkdtempSync(join(tmpdir(), "dflow-db-")), "test.sqlite")): Db {
+function open(file = join(tempFolder("db"), "test.sqlite")): Db {
   const db = createDatabase(file);
   opened.push(db);
   return db;

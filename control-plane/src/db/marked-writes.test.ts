@@ -1,7 +1,6 @@
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
+import { tempFolder } from "../testing/temp-folder.ts";
 import { createDatabase, type Db } from "./database.ts";
 import { migrate } from "./migrate.ts";
 
@@ -14,7 +13,7 @@ afterEach(async () => {
 async function open(deadly?: string) {
   const passed: string[] = [];
   let isOn = false;
-  const db = createDatabase(join(mkdtempSync(join(tmpdir(), "dflow-db-")), "test.sqlite"), (name) => {
+  const db = createDatabase(join(tempFolder("db"), "test.sqlite"), (name) => {
     if (!isOn) return;
     passed.push(name);
     if (name === deadly) throw new Error("died");

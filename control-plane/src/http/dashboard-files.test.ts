@@ -1,16 +1,16 @@
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { startApi, type TestApi } from "../testing/api.ts";
+import { tempFolder } from "../testing/temp-folder.ts";
 
 const INDEX = "<!doctype html><title>dFlow</title>";
 const SCRIPT = `console.log("${"dashboard ".repeat(500)}");`;
 
 let api: TestApi;
 beforeEach(async () => {
-  const webDir = mkdtempSync(join(tmpdir(), "dflow-web-"));
+  const webDir = tempFolder("web");
   mkdirSync(join(webDir, "assets"));
   writeFileSync(join(webDir, "index.html"), INDEX);
   writeFileSync(join(webDir, "assets", "index-4f3a.js"), SCRIPT);

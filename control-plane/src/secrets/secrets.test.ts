@@ -1,16 +1,16 @@
-import { mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { compactVerify, importJWK } from "jose";
 import { expect, test } from "vitest";
 import { createPlatform } from "../platform.ts";
+import { tempFolder } from "../testing/temp-folder.ts";
 import { loadKeys } from "./key-files.ts";
 import { createSeals, serviceSecretPlace } from "./seals.ts";
 import { createSigner } from "./signer.ts";
 
 const { random } = createPlatform();
-const tempDir = () => mkdtempSync(join(tmpdir(), "dflow-keys-"));
+const tempDir = () => tempFolder("keys");
 
 test("keys are made once, readable by their owner only, and the same ever after", async () => {
   const dir = tempDir();

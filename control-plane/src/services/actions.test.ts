@@ -1,9 +1,9 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Operation, Role, Service } from "@dflow/protocol";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { startApi, type TestApi, type World } from "../testing/api.ts";
+import { tempFolder } from "../testing/temp-folder.ts";
 
 let api: TestApi;
 let world: World;
@@ -60,7 +60,7 @@ describe("an accepted action", () => {
   });
 
   test("uses the image map's image, and says that it is a stand-in", async () => {
-    const file = join(mkdtempSync(join(tmpdir(), "dflow-map-")), "map.json");
+    const file = join(tempFolder("map"), "map.json");
     writeFileSync(file, JSON.stringify({ postgres: { "17": { image: "local/pg:17.9", standIn: true } } }));
     const mapped = await startApi({ imageMap: file });
     try {
