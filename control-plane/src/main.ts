@@ -21,7 +21,7 @@ import { createEventHub } from "./events/hub.ts";
 import { apiDocument } from "./http/openapi.ts";
 import { createHttpServer } from "./http/server.ts";
 import { createLog } from "./log.ts";
-import { createCrashPointEffects, createPlatform } from "./platform.ts";
+import { createCrashPointEffects, createDiskSync, createPlatform } from "./platform.ts";
 import { loadKeys } from "./secrets/key-files.ts";
 import { createSeals } from "./secrets/seals.ts";
 import { createSigner } from "./secrets/signer.ts";
@@ -183,7 +183,7 @@ async function openDeps(config: Config, log: Logger): Promise<Deps> {
   return {
     ...platform,
     config,
-    db: createDatabase(file, crashPoint()),
+    db: createDatabase(file, crashPoint(), createDiskSync()),
     hub: createEventHub(platform.random.id()),
     log,
     seals: createSeals(keys.sealing),

@@ -1,6 +1,7 @@
 /** Time, randomness and timers of the real world, as types and as the one implementation that main.ts passes in. */
 import { randomBytes, randomUUIDv7 } from "node:crypto";
 import { appendFileSync, existsSync, readFileSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import type { CrashPointEffects } from "@dflow/protocol";
 
 export interface Clock {
@@ -49,6 +50,21 @@ export function createPlatform(): Platform {
       bytes: (count) => randomBytes(count),
       id: () => randomUUIDv7(),
       fraction: () => Math.random(),
+    },
+  };
+}
+
+/** Opened once: whichever way a file is written, the kernel brings all of it to the disk. */
+export function createDiskSync(): { sync(path: string): Promise<void>; close(): Promise<void> } {
+  let file: FileHandle | undefined;
+  return {
+    async sync(path) {
+      file ??= await open(path, "r");
+      await file.datasync();
+    },
+    async close() {
+      await file?.close();
+      file = undefined;
     },
   };
 }

@@ -41,10 +41,16 @@ export interface ControlPlane {
   db: Db;
 }
 
+/** What a disk takes to have what was written; meanwhile the control plane goes on, or dies. */
+const SYNC_MS = 2;
+
 export async function startControlPlane(stage: Stage, time: MachineTime, database: string): Promise<ControlPlane> {
   const { world, template, network } = stage;
   const life = createLife(world, "control plane");
-  const db = createDatabase(database, life.crashPoint);
+  const db = createDatabase(database, life.crashPoint, {
+    sync: () => new Promise((done) => void life.after(SYNC_MS, done)),
+    close: async () => undefined,
+  });
   const { config, seals, signer, sessionSecret } = template;
   const deps = {
     ...{ config, seals, signer, sessionSecret, db },

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { sql } from "kysely";
 import { afterEach, expect, test } from "vitest";
 import { tempFolder } from "../testing/temp-folder.ts";
-import { createDatabase, type Db } from "./database.ts";
+import { createDatabase, type Db, type DiskSync, type Trx } from "./database.ts";
 import { isMigrated, migrate, unknownMigrations } from "./migrate.ts";
 
 const opened: Db[] = [];
@@ -86,6 +86,87 @@ test("work that was started inside a transaction may use the root connection aft
   });
   expect(await later).toHaveLength(1);
 });
+
+/** A disk whose syncs end when the test says so. */
+function openOnSlowDisk() {
+  const syncs: PromiseWithResolvers<void>[] = [];
+  const disk: DiskSync = {
+    sync() {
+      const one = Promise.withResolvers<void>();
+      syncs.push(one);
+      return one.promise;
+    },
+    close: async () => undefined,
+  };
+  const db = createDatabase(join(tempFolder("db"), "test.sqlite"), undefined, disk);
+  opened.push(db);
+  return { db, syncs };
+}
+
+test("a write has resolved only when the disk has it, while others go on and share the next sync", async () => {
+  const { db, syncs } = openOnSlowDisk();
+  const ready = migrate(db);
+  await untilSettled(ready, syncs);
+  const done: string[] = [];
+  const add = (id: string) =>
+    db
+      .transaction()
+      .execute((trx) => trx.insertInto("workspace").values(workspace(id)).execute())
+      .then(() => done.push(id));
+  const all = [add("a"), add("b"), db.insertInto("workspace").values(workspace("c")).execute()];
+  const names = () => db.selectFrom("workspace").select("id").orderBy("id").execute();
+  expect((await names()).map((row) => row.id)).toEqual(["a", "b", "c"]);
+  expect([done, syncs.length]).toEqual([[], 1]);
+  syncs.shift()?.resolve();
+  await expect.poll(() => syncs.length).toBe(1);
+  expect(done).toEqual(["a"]);
+  syncs.shift()?.resolve();
+  await Promise.all(all);
+  expect([done, syncs.length]).toEqual([["a", "b"], 0]);
+});
+
+test("what reads only, or is undone, waits for no disk", async () => {
+  const { db, syncs } = openOnSlowDisk();
+  await untilSettled(migrate(db), syncs);
+  await db.transaction().execute((trx) => trx.selectFrom("workspace").selectAll().execute());
+  await expect(db.transaction().execute(undoing)).rejects.toThrow("no");
+  expect(syncs).toHaveLength(0);
+});
+
+test("a disk that fails is an error of who waits for it, and undoes nothing of who has come after", async () => {
+  const { db, syncs } = openOnSlowDisk();
+  await untilSettled(migrate(db), syncs);
+  const first = db.insertInto("workspace").values(workspace("a")).execute();
+  const failed = db.transaction().execute((trx) => trx.insertInto("workspace").values(workspace("b")).execute());
+  await expect.poll(() => syncs.length).toBe(1);
+  const after = db.transaction().execute(async (trx) => {
+    await trx.insertInto("workspace").values(workspace("c")).execute();
+    syncs[0]?.reject(new Error("EIO: i/o error, fdatasync"));
+    await expect(first).rejects.toThrow("EIO");
+    return trx.selectFrom("workspace").selectAll().execute();
+  });
+  await expect(failed).rejects.toThrow("EIO");
+  await expect(after).rejects.toThrow("EIO");
+  expect(await db.selectFrom("workspace").selectAll().execute()).toHaveLength(3);
+});
+
+async function undoing(trx: Trx): Promise<void> {
+  await trx.insertInto("workspace").values(workspace("x")).execute();
+  throw new Error("no");
+}
+
+/** Ends each sync that is asked for until this has resolved. */
+async function untilSettled(work: Promise<unknown>, syncs: PromiseWithResolvers<void>[]): Promise<void> {
+  let isOver = false;
+  void work.finally(() => {
+    isOver = true;
+  });
+  while (!isOver) {
+    for (const one of syncs.splice(0)) one.resolve();
+    await new Promise((done) => setImmediate(done));
+  }
+  await work;
+}
 
 test("transactions of one process stand in line instead of mixing", async () => {
   const db = open();
