@@ -8,6 +8,7 @@ export * from "./errors.ts";
 export * from "./guards.ts";
 export * from "./ids.ts";
 export * from "./operation-classes.ts";
+export * from "./pace.ts";
 export * from "./passwords.ts";
 export * from "./redact.ts";
 export * from "./roles.ts";

@@ -71,19 +71,17 @@ export async function closeLog(trx: Trx, operationId: string): Promise<Operation
 /** In the very words of the partial index: with bound values SQLite would read every operation there ever was. */
 export const OPEN_BY_INDEX = sql<boolean>`operation.state in ('queued', 'sent', 'running')`;
 
-/** Operations that this server's agent acknowledged and has not ended: it must be able to say how they are. */
+/**
+ * Operations that this server's agent acknowledged and has not ended: it must be able to say how they are. Asked with each
+ * heartbeat of each agent, so the statement is written out: to put it together would take longer than to run it.
+ */
 export async function acknowledgedOperations(db: Conn, serverId: string): Promise<string[]> {
-  const rows = await db
-    .selectFrom("operation")
-    .leftJoin("outbox", (join) =>
-      join.onRef("outbox.operation_id", "=", "operation.id").on("outbox.kind", "=", "command"),
-    )
-    .select("operation.id")
-    .where(OPEN_BY_INDEX)
-    .where("operation.server_id", "=", serverId)
-    .where("operation.state", "!=", "queued")
-    .where("outbox.id", "is", null)
-    .execute();
+  const { rows } = await sql<{ id: string }>`
+    select id from operation
+    where ${OPEN_BY_INDEX} and server_id = ${serverId} and state <> 'queued'
+      and not exists (select 1 from outbox where outbox.operation_id = operation.id and outbox.kind = 'command')`.execute(
+    db,
+  );
   return rows.map((row) => row.id);
 }
 

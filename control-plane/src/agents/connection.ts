@@ -7,6 +7,7 @@ import {
   decodeLogData,
   LINK_LIMITS,
   type OutgoingToAgent,
+  type Pace,
   type ToControlPlane,
   type WelcomePayload,
 } from "@dflow/protocol";
@@ -36,7 +37,11 @@ export interface Wire {
   bufferedBytes(): number;
 }
 
-export type ConnectionDeps = Pick<Deps, "timers" | "signer" | "config"> & AuthenticateDeps;
+export type ConnectionDeps = Pick<Deps, "timers" | "signer"> &
+  AuthenticateDeps & {
+    /** Asked for each connection: what holds until its end. */
+    pace(): Pace;
+  };
 
 export type Begun = Extract<Beginning, { verdict: "begun" }>;
 
@@ -70,8 +75,9 @@ const HELD_FRAMES_MAX = 1_000;
 type State = "challenged" | "authenticating" | "welcomed" | "beginning" | "online" | "ended";
 
 export function createConnection(deps: ConnectionDeps, wire: Wire, peer: Peer, hooks: ConnectionHooks): Connection {
-  const { config, clock, timers, random, log } = deps;
+  const { clock, timers, random, log } = deps;
   const place = deps.order.challenged();
+  const pace = deps.pace();
   const challenge: Challenge = {
     connectionId: random.id(),
     nonce: random.bytes(32).toString("base64url"),
@@ -116,10 +122,12 @@ export function createConnection(deps: ConnectionDeps, wire: Wire, peer: Peer, h
   const cancelHandshake = timers.after(LINK_LIMITS.preAuthMs, () => {
     if (state !== "online") close(CLOSE.unauthenticated, "the handshake took too long");
   });
-  const cancelDeadline = timers.every(Math.max(10, Math.floor(config.linkDeadlineMs / 4)), () => {
-    const silentMs = clock.monotonicMs() - lastFrameAt;
-    if (state === "online" && !paused && silentMs > config.linkDeadlineMs) terminate(`silent for ${silentMs} ms`);
-  });
+  let cancelDeadline = (): void => undefined;
+  const watchDeadline = () =>
+    timers.every(Math.max(10, Math.floor(pace.deadlineMs / 4)), () => {
+      const silentMs = clock.monotonicMs() - lastFrameAt;
+      if (!paused && silentMs > pace.deadlineMs) terminate(`silent for ${silentMs} ms`);
+    });
 
   const welcome = async (jws: string): Promise<void> => {
     state = "authenticating";
@@ -130,8 +138,7 @@ export function createConnection(deps: ConnectionDeps, wire: Wire, peer: Peer, h
       agentId: proved.serverId,
       session: proved.session,
       epoch: proved.epoch,
-      heartbeatMs: config.heartbeatMs,
-      deadlineMs: config.linkDeadlineMs,
+      ...pace,
     };
     const signed = await deps.signer.sign(payload);
     if (state !== "authenticating") return;
@@ -159,6 +166,7 @@ export function createConnection(deps: ConnectionDeps, wire: Wire, peer: Peer, h
     state = "online";
     cancelHandshake();
     lastFrameAt = clock.monotonicMs();
+    cancelDeadline = watchDeadline();
     const begun = hooks.ready(connection, { ...proved, ...beginning }, socketOf(proved));
     session = begun;
     for (const frame of held.splice(0)) if (isOpen()) begun.receive(frame);

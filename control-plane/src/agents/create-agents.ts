@@ -1,6 +1,6 @@
 /** Wires the agents' side: enrolment, sockets, sessions and what the other rooms may ask of them. */
 import type { IncomingMessage, Server } from "node:http";
-import { AppError, CLOSE } from "@dflow/protocol";
+import { AppError, CLOSE, paceOf } from "@dflow/protocol";
 import type { Hono } from "hono";
 import type { Deps } from "../deps.ts";
 import { createAddressReader, forwardedFor } from "../http/client-address.ts";
@@ -131,8 +131,11 @@ export function createAgents(deps: Deps): AgentsSide {
   const addresses = createAddressReader(config.trustedProxies);
   const addressOf = ({ socket, headers }: IncomingMessage): string =>
     addresses.read(socket.remoteAddress, forwardedFor(headers));
+  const configured = { heartbeatMs: config.heartbeatMs, deadlineMs: config.linkDeadlineMs };
+  // Of all that are enrolled: were it those that are connected, the first to return would be given too fast a pace.
+  const pace = () => paceOf(links.size(), configured);
   const accept = (wire: Wire, peer: Peer): Connection => {
-    const connection = createConnection({ ...deps, order, quarantined }, wire, peer, {
+    const connection = createConnection({ ...deps, order, quarantined, pace }, wire, peer, {
       ready: (connection, who, socket) => begin(connection, who, socket, peer.address),
       seen: links.seen,
       ended,

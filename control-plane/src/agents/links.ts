@@ -5,6 +5,8 @@ import type { LinkInfo } from "./agents.ts";
 import { knownLinks, saveLastSeen, saveLinkEnd } from "./store.ts";
 
 const SAVE_INTERVAL_MS = 30_000;
+/** Rows of one transaction, which take a few milliseconds: between two of them everything else has its turn. */
+const SAVED_AT_ONCE = 500;
 
 interface Link {
   workspaceId: string;
@@ -35,6 +37,8 @@ export interface Links {
   /** Writes what is unsaved and ends the timer. */
   stop(): Promise<void>;
   info(serverId: string): LinkInfo;
+  /** Servers of which anything is known. */
+  size(): number;
   online(serverId: string, link: OpenedLink): void;
   /** A frame arrived. */
   seen(serverId: string): void;
@@ -83,13 +87,14 @@ export function createLinks(deps: Pick<Deps, "db" | "clock" | "timers" | "hub" |
 
   const save = async (): Promise<void> => {
     const unsaved = [...links].filter(([, link]) => link.unsaved);
-    if (unsaved.length === 0) return;
-    for (const [, link] of unsaved) link.unsaved = false;
-    await deps.db.transaction().execute(async (trx) => {
-      for (const [serverId, link] of unsaved) {
-        if (link.lastSeenAt !== null) await saveLastSeen(trx, serverId, link.lastSeenAt);
-      }
-    });
+    for (let at = 0; at < unsaved.length; at += SAVED_AT_ONCE) {
+      const part = unsaved.slice(at, at + SAVED_AT_ONCE);
+      for (const [, link] of part) link.unsaved = false;
+      await saveLastSeen(
+        deps.db,
+        part.map(([id, { lastSeenAt }]) => ({ id, lastSeenAt })),
+      );
+    }
   };
 
   return {
@@ -125,6 +130,7 @@ export function createLinks(deps: Pick<Deps, "db" | "clock" | "timers" | "hub" |
         ? { ...away, state: "online", confirmedAt, dockerOk, rssBytes }
         : { ...away, state: "unreachable" };
     },
+    size: () => links.size,
     online(serverId, opened) {
       links.set(serverId, linkOf({ ...opened, online: true, lastSeenAt: opened.connectedAt }));
       hub.publish(opened.workspaceId, { type: "server", id: serverId, revision: opened.revision });

@@ -19,8 +19,15 @@ export function knownLinks(db: Conn) {
     .execute();
 }
 
-export async function saveLastSeen(db: Conn, serverId: string, lastSeenAt: number): Promise<void> {
-  await db.updateTable("server").set({ last_seen_at: lastSeenAt }).where("id", "=", serverId).execute();
+/** In one statement for all of them: ten thousand would hold up everything else for half a second. */
+export async function saveLastSeen(
+  db: Conn,
+  seen: readonly { id: string; lastSeenAt: number | null }[],
+): Promise<void> {
+  await sql`
+    update server set last_seen_at = seen.at
+    from (select value ->> 'id' as id, value ->> 'lastSeenAt' as at from json_each(${JSON.stringify(seen)})) as seen
+    where server.id = seen.id and seen.at is not null`.execute(db);
 }
 
 /**
