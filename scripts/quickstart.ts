@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { parseArgs } from "node:util";
 import { AGENT_NODE_FLAGS } from "./agent-flags.ts";
+import { CONTROL_PLANE_NODE_FLAGS } from "./control-plane-flags.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
 const ADMIN_EMAIL = "admin@dflow.local";
@@ -87,7 +88,7 @@ function runningPid(name: ProcessName): number | undefined {
 }
 
 function start(name: ProcessName, args: string[]): void {
-  const nodeFlags = name === "agent" ? AGENT_NODE_FLAGS : [];
+  const nodeFlags = name === "agent" ? AGENT_NODE_FLAGS : CONTROL_PLANE_NODE_FLAGS;
   const log = openSync(join(paths.logs, `${name}.log`), "a", 0o600);
   const child = spawn(process.execPath, [...nodeFlags, join(ROOT, "dist", `${name}.mjs`), ...args], {
     detached: true,

@@ -2,6 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { databaseFile } from "../../control-plane/src/data-folder.ts";
+import { CONTROL_PLANE_NODE_FLAGS } from "../../scripts/control-plane-flags.ts";
 import { freePort } from "../support/product.ts";
 import { readSqlite } from "../support/read-sqlite.ts";
 import { until } from "../support/until.ts";
@@ -47,7 +48,18 @@ export async function measureControlPlane(plan: Plan, { home, onCleanUp, say }: 
     const profile = plan.profileDir === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${resolve(plan.profileDir)}`];
     const probe = join(import.meta.dirname, "link-lag-probe.ts");
     const bundle = join(ROOT, "dist/control-plane.mjs");
-    const args = [...profile, "--import", probe, bundle, "serve", "--data-dir", dataDir, "--config", config];
+    const args = [
+      ...CONTROL_PLANE_NODE_FLAGS,
+      ...profile,
+      "--import",
+      probe,
+      bundle,
+      "serve",
+      "--data-dir",
+      dataDir,
+      "--config",
+      config,
+    ];
     const started = startMeasured(process.execPath, args, {
       logFile: join(home, "control-plane.log"),
       withChannel: true,

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import type { ImageMap, Operation, Problem, Service } from "@dflow/protocol";
 import { AGENT_NODE_FLAGS } from "../../scripts/agent-flags.ts";
+import { CONTROL_PLANE_NODE_FLAGS } from "../../scripts/control-plane-flags.ts";
 import { tryDocker as runDocker } from "./docker-engine.ts";
 import type { LinkProxy } from "./link-proxy.ts";
 import type { OwnEngine } from "./own-engine.ts";
@@ -166,7 +167,7 @@ export function createProcess(
     },
     start() {
       told = false;
-      const nodeFlags = name === "agent" ? AGENT_NODE_FLAGS : [];
+      const nodeFlags = name === "agent" ? AGENT_NODE_FLAGS : CONTROL_PLANE_NODE_FLAGS;
       const log = openSync(logPath, "a", 0o600);
       child = spawn(process.execPath, [...nodeFlags, join(ROOT, `dist/${name}.mjs`), ...args], {
         stdio: ["ignore", log, log],

@@ -34,6 +34,27 @@ describe("the handshake", () => {
     expect(hints.map((event) => event.id)).toEqual([agent.agentId, agent.agentId, agent.agentId]);
   });
 
+  it("lets the agents of many servers report less often", async () => {
+    const many = await startHarness({ heartbeatMs: 100, linkDeadlineMs: 300 });
+    try {
+      const known = await many.enrolled();
+      const row = await many.db.selectFrom("server").selectAll().executeTakeFirstOrThrow();
+      const others = Array.from({ length: 79 }, (_, n) => ({
+        ...row,
+        id: `other-${n}`,
+        name: `o${n}`,
+        agent_kid: `k${n}`,
+      }));
+      await many.db.insertInto("server").values(others).execute();
+      await many.restart();
+      const welcome = await (await many.open()).authenticate(known);
+      // 80 of them at 400 heartbeats a second.
+      expect(welcome).toMatchObject({ heartbeatMs: 200, deadlineMs: 600 });
+    } finally {
+      await many.stop();
+    }
+  });
+
   it("ends the older socket of the same server", async () => {
     const [older, newer] = [await harness.connect(agent), await harness.connect(agent)];
     expect((await older.ended).code).toBe(CLOSE.superseded);
