@@ -149,6 +149,8 @@ export async function measureControlPlane(plan: Plan, { home, onCleanUp, say }: 
     ended: timesOf(commands.ended),
     commands: commands.ended.length,
     refused: commands.refused,
+    broken: commands.broken,
+    ownLag: commands.ownLag,
     unanswered: commands.unanswered,
     operationsInDatabase: Object.fromEntries(states.map(({ state, count }) => [String(state), Number(count)])),
     ...{ logOne, logMany },

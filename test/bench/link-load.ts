@@ -1,5 +1,6 @@
 /** What is asked of a control plane that is measured: commands at a steady rate, and logs to read, by its public API. */
 import { Agent, request } from "node:http";
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { Fleet } from "./link-fleet.ts";
 import { LOG_LINE_BYTES } from "./link-log.ts";
 import type { Template } from "./link-template.ts";
@@ -16,8 +17,15 @@ export interface CommandTimes {
   /** … until the agent has the acknowledgement of its result, which leaves after the commit that ends the operation. */
   ended: number[];
   refused: number;
+  /** Requests whose connection broke. */
+  broken: number;
   unanswered: number;
+  /** The longest that this process itself was late: it holds all agents, and its delays are in the times above. */
+  ownLag: { p99Ms: number; maxMs: number };
 }
+
+/** The sampler sleeps this long; its figures hold the sleep too. */
+const LAG_RESOLUTION_MS = 10;
 
 /**
  * Restarts databases one after the other, `perSecond` for `seconds`. Each is counted from when it was due: a control plane
@@ -28,7 +36,14 @@ export async function runCommands(
   perSecond: number,
   seconds: number,
 ): Promise<CommandTimes> {
-  const times: CommandTimes = { accepted: [], received: [], ended: [], refused: 0, unanswered: 0 };
+  const times: Omit<CommandTimes, "ownLag"> = {
+    accepted: [],
+    received: [],
+    ended: [],
+    refused: 0,
+    broken: 0,
+    unanswered: 0,
+  };
   const sockets = new Agent({ keepAlive: true, maxSockets: 64 });
   const one = async (n: number, due: number): Promise<void> => {
     const { serviceId } = template.agents[n % template.agents.length] ?? raise("no agents");
@@ -56,6 +71,12 @@ export async function runCommands(
     times.received.push((fleet.receivedAt(id) ?? Number.NaN) - due);
     times.ended.push(endedAt - due);
   };
+  const noteBroken = (error: Error): void => {
+    times.broken += 1;
+    if (times.broken === 1) process.stderr.write(`the first broken request: ${error.message}\n`);
+  };
+  const lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
+  lag.enable();
   const begun = performance.now();
   const running: Promise<void>[] = [];
   const total = Math.round(perSecond * seconds);
@@ -63,11 +84,13 @@ export async function runCommands(
     const due = begun + (running.length * 1000) / perSecond;
     const early = due - performance.now();
     if (early > 0) await new Promise((done) => setTimeout(done, early));
-    else running.push(one(running.length, due));
+    else running.push(one(running.length, due).catch(noteBroken));
   }
   await Promise.all(running);
   sockets.destroy();
-  return times;
+  lag.disable();
+  const lagMs = (ns: number) => Math.max(0, ns / 1e6 - LAG_RESOLUTION_MS);
+  return { ...times, ownLag: { p99Ms: lagMs(lag.percentile(99)), maxMs: lagMs(lag.max) } };
 }
 
 function post(

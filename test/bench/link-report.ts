@@ -18,7 +18,7 @@ export function quantileOf(values: readonly number[], q: number): number {
 export function tableOf(rows: readonly Row[]): string[] {
   const head = ["what", "unit", "dFlow", "nats-server", "ratio", "target"].join(" | ");
   const lines = rows.map(({ what, unit, ours, nats, target }) => {
-    const ratio = nats === undefined ? "–" : (ours / nats).toFixed(2);
+    const ratio = nats === undefined || nats === 0 ? "–" : (ours / nats).toFixed(2);
     return [what, unit, rounded(ours), nats === undefined ? "–" : rounded(nats), ratio, target ?? "–"].join(" | ");
   });
   return [head, ...lines];

@@ -49,6 +49,13 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.exit(1);
   });
 }
+for (const event of ["uncaughtException", "unhandledRejection"] as const) {
+  process.once(event, (error: unknown) => {
+    process.stderr.write(`bench: ${error instanceof Error ? error.stack : String(error)}\n`);
+    cleanUp();
+    process.exit(1);
+  });
+}
 const stage = {
   home,
   onCleanUp: (task: () => void) => void undo.push(task),
@@ -69,6 +76,8 @@ try {
     { what: "event-loop lag at rest, longest", unit: "ms", ours: ours.restLag.maxMs },
     { what: `event-loop lag at ${plan.rate} commands/s, p99`, unit: "ms", ours: ours.commandLag.p99Ms, target: "≤ 30" },
     { what: `event-loop lag at ${plan.rate} commands/s, longest`, unit: "ms", ours: ours.commandLag.maxMs },
+    { what: "the same of the process that holds all agents, p99", unit: "ms", ours: ours.ownLag.p99Ms },
+    { what: "the same of the process that holds all agents, longest", unit: "ms", ours: ours.ownLag.maxMs },
     { what: "command: request → 202, p50", unit: "ms", ours: ours.accepted.p50Ms },
     { what: "command: request → 202, p99", unit: "ms", ours: ours.accepted.p99Ms },
     { what: "command: request → at the agent, p50", unit: "ms", ours: ours.received.p50Ms },
