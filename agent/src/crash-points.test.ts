@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createFakeClock } from "../test/fake-clock.ts";
 import { createFakeDocker } from "../test/fake-docker.ts";
+import { createMemoryLog } from "../test/memory-log.ts";
 import { databaseWithCrashPoints, dockerWithCrashPoints, filesWithCrashPoints } from "./crash-points.ts";
 import { openDatabase } from "./journal/database.ts";
 import { createFiles } from "./platform.ts";
@@ -61,13 +62,15 @@ test("a file's places are named after the file and never after its folder", () =
 test("a journal write has two places; of a transaction only the commit has them", () => {
   const path = join(folder, "journal.db");
   const schema = "CREATE TABLE IF NOT EXISTS one (id TEXT) STRICT; CREATE TABLE IF NOT EXISTS two (id TEXT) STRICT;";
-  const opened = openDatabase(createFiles(), {
-    path,
-    schema,
-    trials: [],
-    setAsideName: "x",
-    onSetAside: (keptAt) => expect.unreachable(keptAt),
-  });
+  const opened = openDatabase(
+    { files: createFiles(), clock: createFakeClock(), log: createMemoryLog() },
+    {
+      path,
+      schema,
+      trials: [],
+      onDamage: (error) => expect.unreachable(error.message),
+    },
+  );
   const database = databaseWithCrashPoints(opened, pass);
   database.run("INSERT OR REPLACE INTO one VALUES (?)", "a");
   database.transaction(() => {

@@ -77,6 +77,7 @@ export function databaseWithCrashPoints(database: Database, crashPoint: CrashPoi
       crashPoint(`journal ${name} after`);
     },
     transaction(work) {
+      if (written !== undefined) return work();
       const names: string[] = [];
       written = names;
       const name = () => `journal commit(${names.join(", ")})`;

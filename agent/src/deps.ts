@@ -26,6 +26,12 @@ export interface Files {
   readText(path: string): string | undefined;
   /** Whole or not at all, also after a power cut: temporary file, fsync, rename, fsync of the folder. */
   writeDurably(path: string, text: string, mode: number): void;
+  /** The first bytes, or fewer where there are not so many; `undefined` when there is no such file. */
+  readBytes(path: string, count: number): Uint8Array | undefined;
+  /** In place, for a text that always has the same length: on disk when it returns, and no room is needed but the first time. */
+  overwrite(path: string, text: string): void;
+  /** What lies in a folder, without folders; nothing when there is no such folder. */
+  list(path: string): { name: string; bytes: number }[];
   /** Creates the folder and its parents; an existing one gets the mode. */
   makeFolder(path: string, mode: number): void;
   /** Removes a file or a tree; absent is fine. */

@@ -159,6 +159,7 @@ async function runAgent(args: Arguments): Promise<number> {
     key,
     agentVersion: AGENT_VERSION,
     process: createProcesses(),
+    die: () => process.exit(EXIT.failed),
     crashPoint: crashFolder === undefined ? undefined : createCrashPoint(createCrashPointEffects(crashFolder)),
   };
   const agent = await whenThereIsRoom(room, () => createAgent(config, deps));

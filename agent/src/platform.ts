@@ -5,10 +5,14 @@ import {
   chmodSync,
   chownSync,
   closeSync,
+  existsSync,
+  fdatasyncSync,
   fsyncSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
+  readSync,
   renameSync,
   rmSync,
   statfsSync,
@@ -64,6 +68,33 @@ export function createFiles(): Files {
       chmodSync(temporary, mode);
       renameSync(temporary, path);
       syncFolder(dirname(path));
+    },
+    readBytes(path, count) {
+      if (!existsSync(path)) return undefined;
+      const file = openSync(path, "r");
+      try {
+        const bytes = new Uint8Array(count);
+        return bytes.subarray(0, readSync(file, bytes, 0, count, 0));
+      } finally {
+        closeSync(file);
+      }
+    },
+    overwrite(path, text) {
+      const isNew = !existsSync(path);
+      const file = openSync(path, isNew ? "wx" : "r+", 0o600);
+      try {
+        writeSync(file, text, 0);
+        fdatasyncSync(file);
+      } finally {
+        closeSync(file);
+      }
+      if (isNew) syncFolder(dirname(path));
+    },
+    list(path) {
+      if (!existsSync(path)) return [];
+      return readdirSync(path, { withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map(({ name }) => ({ name, bytes: statSync(`${path}/${name}`, { throwIfNoEntry: false })?.size ?? 0 }));
     },
     makeFolder(path, mode) {
       mkdirSync(path, { recursive: true, mode });

@@ -12,7 +12,7 @@ import type { RoomDeps } from "../../control-plane/src/deps.ts";
 import { createEventHub } from "../../control-plane/src/events/hub.ts";
 import { createStreamLimit } from "../../control-plane/src/http/stream-limit.ts";
 import type { Engine } from "./engine.ts";
-import { createLife, type Life } from "./life.ts";
+import { createLife, Killed, type Life } from "./life.ts";
 import type { Network } from "./network.ts";
 import { EPOCH_MS, seededRandom } from "./seeded-random.ts";
 import type { Template } from "./template.ts";
@@ -122,6 +122,10 @@ export function startAgent({ world, template, network, engine }: Stage, time: Ma
       host: { facts: () => facts, rssBytes: () => 1 },
       log: { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") },
       process: { pid: 1, identityOf: () => `boot-${boots}` },
+      die: () => {
+        life.kill("its journal is damaged");
+        throw new Killed("its journal is damaged");
+      },
     }).start(),
   );
   return life;

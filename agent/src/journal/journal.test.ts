@@ -1,20 +1,10 @@
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { createFakeClock } from "../../test/fake-clock.ts";
 import { createMemoryLog } from "../../test/memory-log.ts";
 import { createFiles } from "../platform.ts";
-import { lockFolder, openDatabase } from "./database.ts";
 import { createJournal, type OperationRecord } from "./journal.ts";
 import { ageMs, stampNow } from "./stamp.ts";
 
@@ -23,14 +13,17 @@ const SERVICE = "01890000-0000-7000-8000-000000000002";
 let folder: string;
 const clock = createFakeClock();
 const log = createMemoryLog();
+const damages: Error[] = [];
 
 beforeEach(() => {
+  damages.length = 0;
   folder = mkdtempSync(join(tmpdir(), "dflow-journal-"));
   log.entries.length = 0;
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const open = (path = join(folder, "journal.db")) => createJournal({ clock, files: createFiles(), log }, path);
+const open = (path = join(folder, "journal.db")) =>
+  createJournal({ clock, files: createFiles(), log, onDamage: (error) => damages.push(error) }, path);
 
 function operation(part: Partial<OperationRecord> = {}): OperationRecord {
   return {
@@ -125,15 +118,6 @@ test("tells ages by the monotonic clock within a boot and by the wall clock acro
   expect(ageMs(local, stamp)).toBe(5_000);
 });
 
-test("lets one holder at a time have a data folder", () => {
-  const path = join(folder, "agent.lock");
-  const held = lockFolder(path);
-  expect(() => lockFolder(path)).toThrow("another agent runs");
-  held.release();
-  lockFolder(path).release();
-  expect(existsSync(path)).toBe(true);
-});
-
 test("does not take a file for damaged that only cannot be opened now", () => {
   const journal = open();
   journal.operations.put(operation());
@@ -146,25 +130,4 @@ test("does not take a file for damaged that only cannot be opened now", () => {
   const again = open();
   expect(again.operations.unfinished()).toEqual([operation()]);
   again.close();
-});
-
-test("says disk_full when there is no room, in and out of a transaction, and goes on when there is", () => {
-  const database = openDatabase(createFiles(), {
-    path: join(folder, "small.db"),
-    schema: "CREATE TABLE IF NOT EXISTS t (a TEXT) STRICT;",
-    trials: [],
-    setAsideName: "damaged",
-    onSetAside: () => undefined,
-  });
-  const full = expect.objectContaining({ code: "disk_full", hint: expect.stringContaining("Free space") });
-  const fill = () => {
-    for (let n = 0; n < 100; n += 1) database.run("INSERT INTO t VALUES (?)", "x".repeat(3_000));
-  };
-  database.all("PRAGMA max_page_count = 10");
-  expect(() => database.transaction(fill)).toThrow(full);
-  expect(database.all("SELECT count(*) AS n FROM t")).toEqual([{ n: 0 }]);
-  expect(fill).toThrow(full);
-  database.all("PRAGMA max_page_count = 10000");
-  database.transaction(fill);
-  database.close();
 });

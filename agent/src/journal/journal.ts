@@ -4,15 +4,15 @@ import {
   commandSchema,
   desiredStateSchema,
   idSchema,
-  logLineSchema,
   resultSchema,
   serviceSpecSchema,
 } from "@dflow/protocol";
 import { z } from "zod";
 import { databaseWithCrashPoints } from "../crash-points.ts";
 import type { Clock, Files, Log } from "../deps.ts";
-import { openDatabase, type Row } from "./database.ts";
-import { checked, createRecords, recordsSchema, SET_ASIDE_SCHEMA, sha256 } from "./records.ts";
+import { openDatabase } from "./database.ts";
+import { createLines, LINES_SCHEMA } from "./lines.ts";
+import { createRecords, recordsSchema, SET_ASIDE_SCHEMA } from "./records.ts";
 import { ageMs, stampNow, stampSchema } from "./stamp.ts";
 
 const withoutSecrets = { secrets: true } as const;
@@ -94,12 +94,6 @@ const imageSchema = z.object({
 /** An image that this agent pulled itself. */
 export type ImageRecord = z.infer<typeof imageSchema>;
 
-const storedLineSchema = logLineSchema.omit({ ageMs: true }).extend({ at: stampSchema });
-export type StoredLine = z.infer<typeof storedLineSchema>;
-
-const LINES_SCHEMA = `CREATE TABLE IF NOT EXISTS lines (operation_id TEXT NOT NULL, n INTEGER NOT NULL, body TEXT NOT NULL,
-  sha256 TEXT NOT NULL, PRIMARY KEY (operation_id, n)) STRICT, WITHOUT ROWID;`;
-
 /** Ids of finished operations are known for this long, so that a command that is sent again is recognised. */
 const KEEP_FINISHED_MS = 8 * 86_400_000;
 
@@ -110,23 +104,26 @@ export interface JournalDeps {
   files: Files;
   log: Log;
   crashPoint?: CrashPoint | undefined;
+  /** The file turned out to be damaged in the middle of work. It is set aside by then, and this run has to end. */
+  onDamage(error: Error): void;
 }
 
-export function createJournal({ clock, files, log, crashPoint }: JournalDeps, path: string) {
+export function createJournal({ clock, files, log, crashPoint, onDamage }: JournalDeps, path: string) {
   const tables = ["operations", "services", "volumes", "networks", "images"] as const;
   const schema = [SET_ASIDE_SCHEMA, ...tables.map(recordsSchema), LINES_SCHEMA].join("\n");
-  const opened = openDatabase(files, {
-    path,
-    schema,
-    trials: [
-      ...tables.map((table) => `SELECT id, body, sha256 FROM ${table}`),
-      "SELECT operation_id, n, body, sha256 FROM lines LIMIT 1",
-      "SELECT source, id, body, reason FROM set_aside LIMIT 1",
-    ],
-    setAsideName: `damaged-${clock.wallMs()}`,
-    onSetAside: (keptAt, reason) =>
-      log.error({ keptAt, reason }, "the journal was damaged; it was kept and a new one begun"),
-  });
+  const opened = openDatabase(
+    { files, clock, log },
+    {
+      path,
+      schema,
+      trials: [
+        ...tables.map((table) => `SELECT id, body, sha256 FROM ${table}`),
+        "SELECT min(n), max(n) FROM lines",
+        "SELECT source, id, body, reason FROM set_aside",
+      ],
+      onDamage,
+    },
+  );
   const database = crashPoint === undefined ? opened : databaseWithCrashPoints(opened, crashPoint);
 
   const records = <S extends z.ZodType>(
@@ -159,33 +156,24 @@ export function createJournal({ clock, files, log, crashPoint }: JournalDeps, pa
           message: "the agent's journal entry of this operation was damaged",
           hint: "Look at the service's state, which is observed, and repeat the action if needed.",
         },
-        lineCount: lineCount(operationId),
+        lineCount: lines.count(operationId),
         endedAt: now,
       },
     };
   }
 
-  function lineCount(operationId: string): number {
-    const [row] = database.all("SELECT max(n) + 1 AS count FROM lines WHERE operation_id = ?", operationId);
-    return Number(row?.count ?? 0);
-  }
-
-  function readLine(row: Row): StoredLine {
-    try {
-      return storedLineSchema.parse(checked(row));
-    } catch (error) {
-      // The index has to stay taken, or all later lines would move.
-      log.warn({ operationId: row.operation_id, n: row.n, reason: String(error) }, "a log line was damaged");
-      return { at: stampNow(clock), level: "warn", text: "(this line was damaged on the agent's disk)" };
-    }
-  }
+  const lines = createLines({ clock, database, log });
 
   return {
     operations: {
       get: operations.get,
       all: operations.all,
-      /** Oldest first: ids grow with time. */
-      unfinished: () => operations.all().filter((operation) => operation.outcome === undefined),
+      /** In the order of their generations: ids grow with the control plane's clock, which may be set back. */
+      unfinished: () =>
+        operations
+          .all()
+          .filter((operation) => operation.outcome === undefined)
+          .toSorted((a, b) => (a.command?.generation ?? 0) - (b.command?.generation ?? 0)),
       undelivered: () => operations.all().filter((operation) => !operation.acknowledged),
       put: (operation: OperationRecord) => operations.put(operation.operationId, operation),
       /** Changes a record that exists; nothing happens to one that does not. */
@@ -229,44 +217,17 @@ export function createJournal({ clock, files, log, crashPoint }: JournalDeps, pa
       },
       remove: images.remove,
     },
-    lines: {
-      count: lineCount,
-      /** Adds lines from index `from` on, in one write. */
-      add(operationId: string, from: number, lines: readonly StoredLine[]): void {
-        database.transaction(() => {
-          lines.forEach((line, index) => {
-            const body = JSON.stringify(line);
-            database.run(
-              "INSERT OR REPLACE INTO lines VALUES (?, ?, ?, ?)",
-              operationId,
-              from + index,
-              body,
-              sha256(body),
-            );
-          });
-        });
-      },
-      removeAll: (operationId: string) => database.run("DELETE FROM lines WHERE operation_id = ?", operationId),
-      read(operationId: string, from: number, limit: number): StoredLine[] {
-        return database
-          .all(
-            "SELECT operation_id, n, body, sha256 FROM lines WHERE operation_id = ? AND n >= ? ORDER BY n LIMIT ?",
-            operationId,
-            from,
-            limit,
-          )
-          .map(readLine);
-      },
-    },
+    lines,
     transaction: database.transaction,
     /** Drops the lines that were delivered, and operations that are long over. */
     compact(): void {
       for (const operation of operations.all()) {
         const { outcome, acknowledged, operationId } = operation;
         if (outcome === undefined || !acknowledged) continue;
-        database.run("DELETE FROM lines WHERE operation_id = ?", operationId);
+        lines.removeAll(operationId);
         if (ageMs(clock, outcome.endedAt) > KEEP_FINISHED_MS) operations.remove(operationId);
       }
+      lines.removeOrphans();
     },
     close: database.close,
   };

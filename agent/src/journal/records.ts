@@ -1,6 +1,6 @@
 /** A table of checked records: every row carries the SHA-256 of its body, because SQLite does not see flipped bits. */
 import { createHash } from "node:crypto";
-import { messageOf } from "@dflow/protocol";
+import { isAppError, messageOf } from "@dflow/protocol";
 import type { z } from "zod";
 import type { Database, Row } from "./database.ts";
 
@@ -21,6 +21,10 @@ export interface Damage {
 export const SET_ASIDE_SCHEMA =
   "CREATE TABLE IF NOT EXISTS set_aside (source TEXT NOT NULL, id TEXT NOT NULL, body TEXT, reason TEXT NOT NULL) STRICT;";
 
+/** Rows that were set aside are for whoever wants to know what happened: the newest, and of each only a beginning. */
+export const SET_ASIDE_ROWS_MAX = 200;
+const SET_ASIDE_BODY_MAX = 16_384;
+
 export const recordsSchema = (table: string) =>
   `CREATE TABLE IF NOT EXISTS ${table} (id TEXT PRIMARY KEY, body TEXT NOT NULL, sha256 TEXT NOT NULL) STRICT;`;
 
@@ -40,13 +44,26 @@ export function createRecords<S extends z.ZodType>(
     try {
       return schema.parse(checked(row));
     } catch (error) {
-      const reason = messageOf(error);
-      database.run("INSERT INTO set_aside VALUES (?, ?, ?, ?)", table, id, String(row.body), reason);
-      database.run(`DELETE FROM ${table} WHERE id = ?`, id);
+      const reason = messageOf(error).slice(0, 1_000);
       const replacement = onDamage({ table, id, reason });
-      if (replacement !== undefined) put(id, replacement);
+      try {
+        // Together: killed in between, the agent would have forgotten what it was asked to do.
+        database.transaction(() => setAsideRow(id, String(row.body).slice(0, SET_ASIDE_BODY_MAX), reason, replacement));
+      } catch (failure) {
+        // On a full disk it stays where it is, and is found again at the next reading.
+        if (!isAppError(failure) || failure.code !== "disk_full") throw failure;
+      }
       return replacement;
     }
+  };
+  const setAsideRow = (id: string, body: string, reason: string, replacement: z.infer<S> | undefined) => {
+    database.run("INSERT INTO set_aside VALUES (?, ?, ?, ?)", table, id, body, reason);
+    database.run(
+      "DELETE FROM set_aside WHERE rowid <= (SELECT max(rowid) FROM set_aside) - CAST(? AS INTEGER)",
+      SET_ASIDE_ROWS_MAX,
+    );
+    if (replacement === undefined) database.run(`DELETE FROM ${table} WHERE id = ?`, id);
+    else put(id, replacement);
   };
   return {
     get(id) {

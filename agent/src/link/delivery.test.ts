@@ -21,7 +21,10 @@ let delivery: Delivery;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "dflow-delivery-"));
-  journal = createJournal({ clock, files: createFiles(), log: createMemoryLog() }, join(folder, "journal.db"));
+  journal = createJournal(
+    { clock, files: createFiles(), log: createMemoryLog(), onDamage: () => undefined },
+    join(folder, "journal.db"),
+  );
   journal.operations.put({ operationId, receivedAt: stampNow(clock), startedAt: stampNow(clock), acknowledged: false });
   sent = [];
   connected = true;

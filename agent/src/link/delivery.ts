@@ -49,8 +49,9 @@ export function createDelivery({ clock, journal, send, stepOf }: DeliveryDeps): 
 
   const pump = (operationId: string) => {
     const state = progressOf(operationId);
+    const ended = journal.operations.get(operationId)?.outcome;
     while (state.sent - state.acknowledged < WINDOW_LINES) {
-      const lines = batch(operationId, state.sent);
+      const lines = batch(operationId, state.sent, ended?.lineCount);
       if (lines.length === 0) break;
       const step = stepOf(operationId);
       const data = { operationId, from: state.sent, lines, ...(step === undefined ? {} : { step }) };
@@ -63,10 +64,10 @@ export function createDelivery({ clock, journal, send, stepOf }: DeliveryDeps): 
     state.resultSent = sendResult(record, record.outcome);
   };
 
-  const batch = (operationId: string, from: number): LogLine[] => {
+  const batch = (operationId: string, from: number, until: number | undefined): LogLine[] => {
     let bytes = 0;
     const lines: LogLine[] = [];
-    for (const { at, ...stored } of journal.lines.read(operationId, from, BATCH_LINES)) {
+    for (const { at, ...stored } of journal.lines.read(operationId, from, BATCH_LINES, until)) {
       const line = { ...stored, ageMs: ageMs(clock, at) };
       bytes += Buffer.byteLength(JSON.stringify(line));
       if (bytes > BATCH_BYTES && lines.length > 0) break;

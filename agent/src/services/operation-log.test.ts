@@ -15,7 +15,10 @@ let journal: Journal;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "dflow-operation-log-"));
-  journal = createJournal({ clock, files: createFiles(), log: createMemoryLog() }, join(folder, "journal.db"));
+  journal = createJournal(
+    { clock, files: createFiles(), log: createMemoryLog(), onDamage: () => undefined },
+    join(folder, "journal.db"),
+  );
 });
 afterEach(() => {
   journal.close();

@@ -1,7 +1,8 @@
 /** The log of one operation: lines go to the journal in small batches and are told about once they are on disk. */
 import { isAppError, LOG_LINE_MAX, type LogLevel } from "@dflow/protocol";
 import type { Clock } from "../deps.ts";
-import type { Journal, StoredLine } from "../journal/journal.ts";
+import type { Journal } from "../journal/journal.ts";
+import type { StoredLine } from "../journal/lines.ts";
 import { stampNow } from "../journal/stamp.ts";
 
 export interface OperationLog {
