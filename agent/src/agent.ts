@@ -18,6 +18,8 @@ import type { Dial } from "./link/socket.ts";
 import { createLogStreams } from "./logs/log-streams.ts";
 import { createObserver } from "./observe/observer.ts";
 import { createEnvironments } from "./services/environments.ts";
+import { createOnceIntents } from "./services/once-intents.ts";
+import { rebuildServices } from "./services/rebuild.ts";
 import { reconcile } from "./services/reconcile.ts";
 import { sweepJobs } from "./services/run-job.ts";
 import type { OperationDeps } from "./services/run-operation.ts";
@@ -35,6 +37,8 @@ export interface AgentDeps {
   key: AgentKey;
   agentVersion: string;
   process: ThisProcess;
+  /** Ends this process at once, as a kill does; whoever watches over it starts it again. */
+  die(): void;
   /** Only under a test that kills this process (crash-points.ts). */
   crashPoint?: CrashPoint | undefined;
 }
@@ -56,13 +60,14 @@ export function createAgent(config: Config, deps: AgentDeps): Agent {
   const { settings, enrolment, dataDir } = config;
   const { agentId } = enrolment;
   const paths = dataPaths(dataDir);
-  const journal = createJournal({ clock, files, log, crashPoint }, paths.journal);
+  const journal = createJournal({ clock, files, log, crashPoint, onDamage: deps.die }, paths.journal);
   let cancelCompact = () => {};
   let cancelReconcile = () => {};
   const sweeping = new AbortController();
   let sessions = 0;
   let stopped = false;
 
+  const onceIntents = createOnceIntents(files, paths.onceIntents);
   // What only looks may die at any time; what acts has its places.
   const actingDocker = crashPoint === undefined ? docker : dockerWithCrashPoints(docker, clock, crashPoint);
   const operationDeps: OperationDeps = {
@@ -72,6 +77,7 @@ export function createAgent(config: Config, deps: AgentDeps): Agent {
     journal,
     log,
     agentId,
+    onceIntents,
     engines: ENGINE_FILES,
     environments: createEnvironments({
       docker: actingDocker,
@@ -104,7 +110,10 @@ export function createAgent(config: Config, deps: AgentDeps): Agent {
     { agentId, observeMs: settings.observeMs },
     {
       changed: (services) => connection.send({ type: "state", data: { full: false, services } }),
-      seen: (containers) => streams.seen(containers),
+      seen: (containers) => {
+        rebuildServices({ journal, log }, containers);
+        streams.seen(containers);
+      },
       dockerAnswers: () => {
         cancelReconcile();
         cancelReconcile = reconcile(operationDeps, runner);
@@ -128,7 +137,7 @@ export function createAgent(config: Config, deps: AgentDeps): Agent {
   const imageSweep = createImageSweep({ clock, docker, journal, log });
 
   const dispatch = createDispatch({
-    receive: { clock, files, journal, log, engines: ENGINE_FILES, agentId, servicesDir: paths.services },
+    receive: { clock, files, journal, log, engines: ENGINE_FILES, agentId, servicesDir: paths.services, onceIntents },
     runner,
     delivery,
     streams,
@@ -197,6 +206,7 @@ export function createAgent(config: Config, deps: AgentDeps): Agent {
   const compact = () => {
     try {
       journal.compact();
+      onceIntents.sweep();
     } catch (error) {
       // A server whose disk is full needs its agent most.
       if (!isAppError(error) || error.code !== "disk_full") throw error;

@@ -51,6 +51,7 @@ export const dataPaths = (dataDir: string) => ({
   lock: `${dataDir}/agent.lock`,
   link: `${dataDir}/link.json`,
   services: `${dataDir}/services`,
+  onceIntents: `${dataDir}/once`,
 });
 
 export function loadSettings(files: Files, dataDir: string): Readonly<Settings> {

@@ -10,6 +10,7 @@ import { ENGINE_FILES } from "../src/engines/all.ts";
 import { createJournal, type Outcome } from "../src/journal/journal.ts";
 import { createFiles } from "../src/platform.ts";
 import { createEnvironments } from "../src/services/environments.ts";
+import { createOnceIntents } from "../src/services/once-intents.ts";
 import { receiveCommand } from "../src/services/receive-command.ts";
 import type { OperationDeps } from "../src/services/run-operation.ts";
 import { createRunner } from "../src/services/runner.ts";
@@ -27,6 +28,7 @@ export interface RigOptions {
   networkRange?: string;
   /** What /proc/net/route says. */
   hostRoutes?: string;
+  onDamage?: (error: Error) => void;
 }
 
 export type Rig = ReturnType<typeof createRig>;
@@ -43,7 +45,7 @@ export function createRig(options: RigOptions) {
   };
   const log = createMemoryLog();
   const paths = dataPaths(folder);
-  const journal = createJournal({ clock, files, log }, paths.journal);
+  const journal = createJournal({ clock, files, log, onDamage: options.onDamage ?? (() => undefined) }, paths.journal);
   const waiting = new Map<string, (outcome: Outcome) => void>();
   const networkRange = options.networkRange ?? "10.218.0.0/16";
   const deps: OperationDeps = {
@@ -53,6 +55,7 @@ export function createRig(options: RigOptions) {
     journal,
     log,
     agentId,
+    onceIntents: createOnceIntents(files, paths.onceIntents),
     engines: ENGINE_FILES,
     environments: createEnvironments({ docker, files, journal, agentId, networkRange }),
     servicesDir: paths.services,

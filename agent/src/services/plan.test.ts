@@ -47,6 +47,7 @@ const wanted = (kind: Wanted["kind"], part: Partial<Wanted> = {}): Wanted => ({
   kind,
   operationId: "op1",
   serviceId: "s",
+  generation: 9,
   specHash: "h1",
   volume: "v",
   environmentId: "e",

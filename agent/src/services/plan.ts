@@ -3,7 +3,7 @@ import { AppError, type ConvergentKind } from "@dflow/protocol";
 import type { FoundContainer, FoundNetwork } from "../docker/docker.ts";
 import type { ServiceRecord, VolumeRecord } from "../journal/journal.ts";
 import type { Found } from "./look.ts";
-import { LABEL } from "./naming.ts";
+import { generationOf, LABEL } from "./naming.ts";
 
 interface ContainerRef {
   id: string;
@@ -71,6 +71,7 @@ export interface Wanted {
   kind: ConvergentKind;
   operationId: string;
   serviceId: string;
+  generation: number;
   serviceName?: string;
   /** The blueprint's, for deploy and restart. */
   specHash?: string;
@@ -92,7 +93,18 @@ export interface Known {
 }
 
 export function plan(wanted: Wanted, found: Found, known: Known): Step[] {
+  refuseStale(wanted, found);
   return [...removingJobs(found), ...planOf(wanted, found, known)];
+}
+
+/** The journal knows this too, where it was not lost. */
+function refuseStale({ generation }: Wanted, { containers }: Found): void {
+  const newest = Math.max(0, ...containers.map(({ labels }) => generationOf(labels)));
+  if (generation >= newest) return;
+  throw new AppError(
+    "stale_generation",
+    `this command is of generation ${generation}, and a container of generation ${newest} is there`,
+  );
 }
 
 /** A service has one operation at a time, so the one that made them is over. */
@@ -122,9 +134,21 @@ function planDeploy(wanted: Wanted, found: Found, known: Known): Step[] {
   const { service, volumes } = known;
   const volume = volumeOf(wanted);
   const name = wanted.serviceName ?? wanted.serviceId;
+  const running = found.containers.find(
+    (container) => isRunning(container) && isOf(wanted, container) && isOfOperation(wanted, container),
+  );
+  const usable = running !== undefined && whyAnew(wanted, found, running) === undefined ? refOf(running) : undefined;
   for (const one of found.volumes) {
     const record = volumes.get(one.name);
     if (record === undefined) {
+      // Made by this very deploy, whose record went with a journal: it has run since its first start.
+      if (usable !== undefined && one.name === volume && isOfOperation(wanted, one)) {
+        return [
+          { type: "wait_ready", container: usable },
+          { type: "check_identity", volume },
+          { type: "keep_running" },
+        ];
+      }
       throw new AppError(
         "already_deployed",
         `volume ${one.name} exists, and this agent has no record of what it holds`,
@@ -151,15 +175,8 @@ function planDeploy(wanted: Wanted, found: Found, known: Known): Step[] {
   ) {
     throw holdsData(name);
   }
-  const initialising = found.containers.find(
-    (container) => isRunning(container) && isOf(wanted, container) && isOfOperation(wanted, container) && present,
-  );
-  if (initialising !== undefined && whyAnew(wanted, found, initialising) === undefined) {
-    return [
-      { type: "wait_ready", container: refOf(initialising) },
-      { type: "record_ready", volume },
-      { type: "keep_running" },
-    ];
+  if (usable !== undefined && present) {
+    return [{ type: "wait_ready", container: usable }, { type: "record_ready", volume }, { type: "keep_running" }];
   }
   const removed = found.containers.map(
     (container): Step => ({
@@ -325,4 +342,5 @@ const isIn = (network: FoundNetwork | undefined, { networks }: FoundContainer) =
   network !== undefined && networks.some(({ id }) => id === network.id);
 const isRunning = ({ state }: FoundContainer) => state === "running" || state === "restarting" || state === "paused";
 const isOf = ({ specHash }: Wanted, { labels }: FoundContainer) => labels[LABEL.spec] === specHash;
-const isOfOperation = ({ operationId }: Wanted, { labels }: FoundContainer) => labels[LABEL.operation] === operationId;
+const isOfOperation = ({ operationId }: Wanted, { labels }: Pick<FoundContainer, "labels">) =>
+  labels[LABEL.operation] === operationId;

@@ -21,6 +21,7 @@ import { checkCreateBody, checkJobBody } from "../policy/policy.ts";
 import { blueprint, serviceFolder, serviceFolders } from "./container-spec.ts";
 import { jobSpec } from "./job-spec.ts";
 import { volumeName } from "./naming.ts";
+import type { OnceIntents } from "./once-intents.ts";
 
 export interface ReceiveDeps {
   clock: Clock;
@@ -30,6 +31,7 @@ export interface ReceiveDeps {
   engines: Readonly<Record<ServiceSpec["engine"], Engine>>;
   agentId: string;
   servicesDir: string;
+  onceIntents: OnceIntents;
 }
 
 export interface Received {
@@ -50,12 +52,12 @@ export function receiveCommand(deps: ReceiveDeps, command: Command): Received {
   const { operationId, serviceId, generation } = command;
   if (journal.operations.get(operationId) !== undefined) return { ack: { operationId, outcome: "duplicate" } };
   try {
-    check(deps, command);
+    // Its record went with a journal: whatever it may have made counts as made.
+    const taken = isOnce(command) && (command.acknowledged === true || deps.onceIntents.has(operationId));
+    check(deps, command, taken);
     const { kept, secrets } = split(command);
     if (secrets !== undefined) writeSecrets(deps, kept, secrets);
     const receivedAt = stampNow(clock);
-    // Its record went with a journal: whatever it may have made counts as made.
-    const taken = isOnce(command) && command.acknowledged === true;
     const record: OperationRecord = {
       operationId,
       command: kept,
@@ -89,7 +91,7 @@ export function receiveCommand(deps: ReceiveDeps, command: Command): Received {
   }
 }
 
-function check(deps: ReceiveDeps, command: Command): void {
+function check(deps: ReceiveDeps, command: Command, taken: boolean): void {
   const { journal, agentId, servicesDir, engines } = deps;
   const { serviceId, generation, operationId } = command;
   const known = journal.services.get(serviceId);
@@ -99,7 +101,7 @@ function check(deps: ReceiveDeps, command: Command): void {
       `this command is of generation ${generation}, and generation ${known.generation} was accepted before`,
     );
   }
-  if (isOnce(command)) checkJob(deps, command);
+  if (isOnce(command)) checkJob(deps, command, taken);
   if (command.kind !== "deploy" && command.kind !== "restart") return;
   const { spec, secrets } = command;
   if (spec.serviceId !== serviceId) throw new AppError("invalid_input", "the spec is of another service");
@@ -124,12 +126,13 @@ function check(deps: ReceiveDeps, command: Command): void {
   );
 }
 
-function checkJob({ agentId, engines, journal, servicesDir }: ReceiveDeps, command: OnceCommand): void {
+function checkJob(deps: ReceiveDeps, command: OnceCommand, taken: boolean): void {
+  const { agentId, engines, journal, servicesDir } = deps;
   const { operationId, serviceId, generation } = command;
   const spec = journal.services.get(serviceId)?.spec;
   if (spec === undefined) {
     // Of one that it once took up, the runner says what is left to be known.
-    if (command.acknowledged === true) return;
+    if (taken) return;
     throw new AppError("not_deployed", "this agent has no record of the service", {
       hint: "Restart it once: that brings the record back.",
     });

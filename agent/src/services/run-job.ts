@@ -1,6 +1,6 @@
 /**
  * One operation of class `once`: its work is done by a job container, which is found again by its name.
- * INVARIANTS: the intent is on disk before the container is made; it is made at most once, ever; it is removed only after
+ * INVARIANTS: the intent is on disk, twice, before the container is made; it is made at most once, ever; it is removed only after
  * the outcome is on disk; where it is gone before its end was seen, the outcome is unknown and nothing is run again.
  */
 import { AppError, type Failure, isAppError, messageOf, type OnceKind } from "@dflow/protocol";
@@ -62,7 +62,7 @@ export async function runJob(
   const { clock } = deps;
   const beganMs = clock.monotonicMs();
   const name = jobName(command.operationId);
-  const intended = record.intendedAt !== undefined;
+  const intended = record.intendedAt !== undefined || deps.onceIntents.has(command.operationId);
   const job: Job = { deps, command, log, name, signal, stopping: endOfAgent(signal), onStep, intended };
   if (intended) log.add("warn", `This operation was begun before. Looking for its job container ${name}.`);
   const end = await carryOut(job).catch((error) => {
@@ -134,6 +134,7 @@ async function create(job: Job): Promise<void> {
   const now = stampNow(deps.clock);
   deps.journal.operations.change(command.operationId, { startedAt: now, intendedAt: now });
   job.intended = true;
+  deps.onceIntents.add(command.operationId);
   // Without the signal: Docker would go on with it behind the back of whoever cleans up. What fails here has not run, as
   // only a start makes it run.
   await deps.docker.createJob(spec);

@@ -18,6 +18,7 @@ import { blueprint, serviceFolders } from "./container-spec.ts";
 import { dockerAnswers } from "./docker-answers.ts";
 import { type Found, lookAtService } from "./look.ts";
 import { isJob, LABEL, type Ownership, serviceLabel, volumeName } from "./naming.ts";
+import type { OnceIntents } from "./once-intents.ts";
 import type { OperationLog } from "./operation-log.ts";
 import { plan, STEP_WORDS, type Wanted } from "./plan.ts";
 import { type Course, executeStep, type Making, type StepDeps } from "./steps.ts";
@@ -25,6 +26,7 @@ import { type Course, executeStep, type Making, type StepDeps } from "./steps.ts
 export interface OperationDeps extends StepDeps {
   log: Log;
   agentId: string;
+  onceIntents: OnceIntents;
   engines: Readonly<Record<ServiceSpec["engine"], Engine>>;
   /** Replaces the engines' own grace. */
   stopGraceMs?: number;
@@ -99,6 +101,7 @@ async function walk(
     kind: command.kind,
     operationId,
     serviceId,
+    generation,
     environmentId,
     volume,
     serviceName: spec?.name,
@@ -231,6 +234,11 @@ async function removeOwn(deps: OperationDeps, command: ConvergentCommand, course
     labels[LABEL.operation] === command.operationId && labels[LABEL.agent] === agentId;
   const { serviceId, generation } = command;
   const found = await lookAtService(docker, { agentId, serviceId, generation, environmentId, volumeId }, signal);
+  // Its record went with a journal: what this operation made may have become a database since.
+  if (command.kind === "deploy" && found.volumes.some(({ name }) => journal.volumes.get(name) === undefined)) {
+    log.add("info", "Nothing was removed: it is not written down what the data volume holds");
+    return;
+  }
   for (const container of found.containers.filter(isOwn)) {
     if (!course.outputSeen) await readLastLines(docker, container.id, (line) => log.add("output", line), signal);
     if (command.kind === "restart") await docker.stopContainer(container.id, course.stopGraceMs, signal);
