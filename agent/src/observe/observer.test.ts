@@ -72,6 +72,18 @@ test("looks every ten seconds, and inspects only what changed", async () => {
   expect(changes.at(-1)?.observation.state).toBe("running");
 });
 
+test("gives a look up that a question without an answer holds, says so, and looks again", async () => {
+  observer.start();
+  await run(deploy(spec));
+  fake.before("listContainers", () => new Promise(() => undefined));
+  await clock.advance(80_000);
+  expect(states().at(-1)).toBe("unknown");
+  expect(observer.health().dockerOk).toBe(false);
+  fake.unhook();
+  await clock.advance(80_000);
+  expect(states().at(-1)).toBe("running");
+});
+
 test("says whether a container has a way out, also one that somebody gave it by hand", async () => {
   observer.start();
   await run(deploy(spec));

@@ -5,6 +5,7 @@ import type { Clock, Log } from "../deps.ts";
 import type { ContainerEvent, Docker, FoundContainer, ListedContainer } from "../docker/docker.ts";
 import type { Journal } from "../journal/journal.ts";
 import { agentLabel, generationOf, isJob, LABEL, serviceOf } from "../services/naming.ts";
+import { within } from "../waiting.ts";
 import { observationOf, unknownObservation } from "./observation.ts";
 
 export type StateEntry = StateReport["services"][number];
@@ -40,6 +41,8 @@ export interface ObserverDeps {
 const DEBOUNCE_MS = 100;
 const EVENTS_RETRY_MS = 2_000;
 const LOOK_NOW_MS = 1_000;
+/** Every question has its own deadline; this is for all of them together, and for a client that forgets one. */
+const LOOK_MAX_MS = 60_000;
 
 interface Seen {
   generation: number;
@@ -94,7 +97,7 @@ export function createObserver(
     const asked = askers.splice(0);
     const beganMs = clock.monotonicMs();
     try {
-      const { containers, volumes, openNetworks } = await seeAll();
+      const { containers, volumes, openNetworks } = await within(clock, LOOK_MAX_MS, "look at Docker", seeAll);
       if (stopped) return;
       // A thing seen during the look may have changed since it began, so the look is as old as its beginning.
       lookedAtMs = beganMs;
@@ -125,11 +128,11 @@ export function createObserver(
     }
   };
 
-  const seeAll = async () => {
+  const seeAll = async (signal: AbortSignal) => {
     const [listed, volumes, networks] = await Promise.all([
-      docker.listContainers(agentLabel(agentId)),
-      docker.listVolumes(agentLabel(agentId)),
-      docker.listNetworks(),
+      docker.listContainers(agentLabel(agentId), signal),
+      docker.listVolumes(agentLabel(agentId), signal),
+      docker.listNetworks(signal),
     ]);
     // A job works for a service and is not it.
     const own = listed.filter((one) => !isJob(one));
