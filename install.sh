@@ -460,9 +460,11 @@ purge() {
     docker network ls -q --filter "$label" | while read -r id; do docker network rm "$id" >/dev/null; done
   fi
   # By name: the folder may be a mount, or a wrong --data-dir.
-  for name in agent.json agent.lock config.json epoch.json journal.db journal.db-shm journal.db-wal key.json key.new.json link.json services; do
+  for name in agent.json agent.lock config.json epoch.json journal.db journal.db-mark journal.db-shm journal.db-wal key.json key.new.json link.json once services; do
     rm -rf "${DATA_DIR:?}/$name"
   done
+  # Journals that were damaged, and set aside under a date.
+  rm -f "${DATA_DIR:?}"/journal.db.damaged-*
   rmdir "$DATA_DIR" 2>/dev/null || true
 }
 
