@@ -282,7 +282,8 @@ function ofWishes({ plane, journal, operations, foreign }: ServiceFacts): string
   if (journal.everDeployed !== plane.everDeployed) {
     said.push(`the control plane says ${plane.everDeployed ? "" : "never "}deployed, the journal the opposite`);
   }
-  const last = operations.at(-1);
+  // One that ended before it began changed no wish: what was wanted before it is wanted again.
+  const last = operations.findLast(({ plane }) => plane.started || !plane.ended || plane.state === "unknown");
   // A deploy or delete that came to nothing leaves the agent wanting what it wanted before.
   const isSettled = last?.plane.state === "succeeded" || (last?.kind !== "deploy" && last?.kind !== "delete");
   if (last?.journal !== undefined && isSettled && last.plane.errorCode !== "identity_mismatch") {

@@ -130,6 +130,29 @@ describe("what agrees", () => {
     ],
     ["one that was never deployed", NEVER_SENT],
     ["a deploy that failed and left nothing", failed()],
+    [
+      "one whose deletion failed halfway, and whose restart then found nothing to start",
+      running({
+        api: { ...SHOWN, state: "missing", desired: "absent", volume: "absent", containerId: undefined },
+        plane: { ...PLANE, desired: "absent", generation: 3 },
+        journal: { ...JOURNAL, desired: "stopped", generation: 3, address: undefined },
+        operations: [
+          deploy(),
+          ended("failed", {
+            id: "op-2",
+            kind: "delete",
+            plane: { state: "failed", generation: 2, ended: true, started: true, sent: true },
+          }),
+          ended("failed", {
+            id: "op-3",
+            kind: "restart",
+            plane: { state: "failed", generation: 3, ended: true, started: false, sent: true },
+          }),
+        ],
+        containers: [],
+        volumes: [],
+      }),
+    ],
     ["a deleted one", deleted()],
     [
       "a deleted one whose data was kept",
