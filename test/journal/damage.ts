@@ -74,9 +74,9 @@ export function damage(folder: string, earlier: string, what: Damage): void {
       }
       return;
     case "spoil row":
-      return spoilRow(folder, what);
+      return void spoilRow(folder, what);
     default:
-      return spoilFile(join(folder, what.file), what);
+      return void spoilFile(join(folder, what.file), what);
   }
 }
 
@@ -84,8 +84,8 @@ function spoilFile(path: string, what: Exclude<Damage, { do: "remove" | "go back
   if (!existsSync(path)) return;
   const size = statSync(path).size;
   const place = (fraction: number) => Math.floor((fraction / WHOLE) * size);
-  if (what.do === "truncate") return truncateSync(path, place(what.to));
-  if (what.do === "replace") return writeFileSync(path, Buffer.alloc(what.bytes, what.byte));
+  if (what.do === "truncate") return void truncateSync(path, place(what.to));
+  if (what.do === "replace") return void writeFileSync(path, Buffer.alloc(what.bytes, what.byte));
   const bytes = readFileSync(path);
   if (size === 0) return;
   if (what.do === "flip bits") {

@@ -66,7 +66,7 @@ export async function playRound(template: Template, seed: number): Promise<Round
   /** Whoever watches over the agent starts it again when it ends. */
   const boot = (): void => {
     starts += 1;
-    if (starts > STARTS_MAX) return world.wrong("the agent ends again and again");
+    if (starts > STARTS_MAX) return void world.wrong("the agent ends again and again");
     const life = startAgent(stage, time, folder.agentDir);
     agent = life;
     if (life.isAlive()) life.onDeath(() => void world.after(1_000, boot));
