@@ -43,7 +43,7 @@ export async function makeDatabase(run: Run, environmentId: string, name: string
 export async function act(
   run: Run,
   serviceId: string,
-  action: "deploy" | "restart",
+  action: "deploy" | "restart" | "check",
   state: Operation["state"],
 ): Promise<void> {
   const { id } = await make(run, `/services/${serviceId}/${action}`);

@@ -16,7 +16,7 @@ import {
   type Run,
 } from "./secret-known.ts";
 
-/** Deployed, asked, asked with a wrong password, restarted; and a deploy that fails. */
+/** Deployed, asked, asked with a wrong password, restarted, checked; and a deploy that fails. */
 export async function lifeOfADatabase(run: Run): Promise<string> {
   const { product, http } = run;
   const { apiKey } = product.login;
@@ -28,6 +28,7 @@ export async function lifeOfADatabase(run: Run): Promise<string> {
   await psqlUnseen(environmentId, uri, "create table kept (id int); select 1");
   await psqlUnseen(environmentId, uri.replace(password, "x".repeat(32)), "select 1");
   await act(run, serviceId, "restart", "succeeded");
+  await act(run, serviceId, "check", "succeeded");
   await credentialsOf(run, serviceId);
   await logs();
   const failingId = await makeDatabase(run, environmentId, "failing-db", "18-exits");
