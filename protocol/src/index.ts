@@ -10,6 +10,7 @@ export * from "./ids.ts";
 export * from "./operation-classes.ts";
 export * from "./pace.ts";
 export * from "./passwords.ts";
+export * from "./reconnect.ts";
 export * from "./redact.ts";
 export * from "./roles.ts";
 export * from "./spec.ts";

@@ -454,3 +454,27 @@ test("lets bulk go on when it was control frames that filled the socket", async 
   expect(socket.bulk).toHaveLength(1);
   await bulk;
 });
+
+test("comes back in its own moment when the control plane drains, and lets go of the socket at once", async () => {
+  connection.start();
+  const socket = await becomeReady();
+  socket.says("drain", { reconnectInMs: 7_000 }, 1);
+  expect([socket.closedWith, seen.at(-1), connection.phase()]).toEqual([CLOSE.goingAway, "lost", "waiting"]);
+  await clock.advance(6_999);
+  expect(sockets).toHaveLength(1);
+  await clock.advance(1);
+  expect(sockets).toHaveLength(2);
+  // Asked once: when it is still down then, the ordinary waits begin.
+  last().events.closed(1006, "refused");
+  await clock.advance(15_000);
+  expect(sockets).toHaveLength(3);
+});
+
+test("waits as long as a refused upgrade asks for", async () => {
+  connection.start();
+  last().events.closed(1006, "the upgrade was answered with 503", 20_000);
+  await clock.advance(20_499);
+  expect(sockets).toHaveLength(1);
+  await clock.advance(1);
+  expect(sockets).toHaveLength(2);
+});

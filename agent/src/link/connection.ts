@@ -4,14 +4,12 @@
  * ignored by its number; nothing but `auth` leaves before `ready`, and `ready` only when the epoch is on disk.
  */
 import {
-  backoffMs,
   CLOSE,
   judgeSequence,
   LINK_LIMITS,
-  linkBackoff,
   messageOf,
   type OutgoingToControlPlane,
-  reconnectFloorMs,
+  reconnectDelayMs,
   SUBPROTOCOL,
   type ToAgent,
   type WelcomePayload,
@@ -75,6 +73,8 @@ interface Attempt {
   /** Frames that came right behind the welcome, while its signature is being checked. */
   held?: string[];
   session?: Session;
+  /** The control plane goes down and gave this agent its own moment to come back. */
+  drainMs?: number;
 }
 
 export function createConnection(deps: ConnectionDeps, events: ConnectionEvents): Connection {
@@ -116,8 +116,8 @@ export function createConnection(deps: ConnectionDeps, events: ConnectionEvents)
         bytes() {
           if (isCurrent()) refuse(attempt, CLOSE.badFrame, "unexpected binary frame");
         },
-        closed(code, reason) {
-          if (isCurrent()) onClosed(attempt, code, reason);
+        closed(code, reason, retryAfterMs) {
+          if (isCurrent()) onClosed(attempt, code, reason, retryAfterMs);
         },
       });
     } catch (error) {
@@ -149,6 +149,10 @@ export function createConnection(deps: ConnectionDeps, events: ConnectionEvents)
       return refuse(attempt, CLOSE.badFrame, `frame of session ${session} in session ${attempt.session.number}`);
     }
     if (received.verdict === "unsupported") return events.unsupported(received);
+    if (received.frame.type === "drain") {
+      attempt.drainMs = received.frame.data.reconnectInMs;
+      return refuse(attempt, CLOSE.goingAway, "drained");
+    }
     events.frame(received.frame);
   };
 
@@ -239,15 +243,16 @@ export function createConnection(deps: ConnectionDeps, events: ConnectionEvents)
     if (current === attempt) onClosed(attempt, CLOSE.deadline, reason);
   };
 
-  const onClosed = (attempt: Attempt, code: number, reason: string) => {
+  const onClosed = (attempt: Attempt, code: number, reason: string, retryAfterMs?: number) => {
     if (current !== attempt) return;
     current = undefined;
     cancelHeartbeat();
     cancelStable();
     if (attempt.session !== undefined) awaySinceMs = clock.monotonicMs();
-    const delayMs = Math.max(
-      backoffMs(failures, random.fraction, linkBackoff(clock.monotonicMs() - awaySinceMs)),
-      reconnectFloorMs(code, random.fraction()),
+    const awayMs = clock.monotonicMs() - awaySinceMs;
+    const delayMs = reconnectDelayMs(
+      { code, failures, awayMs, drainMs: attempt.drainMs, retryAfterMs },
+      random.fraction,
     );
     failures += 1;
     log.warn(

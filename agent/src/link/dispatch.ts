@@ -58,6 +58,8 @@ export function createDispatch({ receive, runner, delivery, streams, log, send }
           log.warn({ code: frame.data.code }, `the control plane says: ${frame.data.message}`);
           return;
         case "heartbeat_ack":
+        // The link's own business; none of these comes here.
+        case "drain":
         case "challenge":
         case "welcome":
           return;

@@ -17,8 +17,8 @@ export interface SocketEvents {
   /** Anything arrived, pings included: the other side lives. */
   alive(): void;
   bytes(): void;
-  /** Once, whatever the reason. */
-  closed(code: number, reason: string): void;
+  /** Once, whatever the reason. `retryAfterMs`: what a refused upgrade asked for, ten minutes at most. */
+  closed(code: number, reason: string, retryAfterMs?: number): void;
 }
 
 export type Dial = (url: string, subprotocol: string, events: SocketEvents) => Socket;

@@ -1,5 +1,5 @@
 /** The real websocket: the only importer of ws. */
-import { LINK_LIMITS } from "@dflow/protocol";
+import { LINK_LIMITS, parseRetryAfterMs } from "@dflow/protocol";
 import { WebSocket } from "ws";
 import type { Dial } from "./socket.ts";
 
@@ -10,6 +10,7 @@ export const dialWebSocket: Dial = (url, subprotocol, events) => {
     followRedirects: false,
   });
   let problem = "";
+  let retryAfterMs: number | undefined;
   socket.on("open", () => events.opened());
   socket.on("message", (data, isBinary) => {
     events.alive();
@@ -19,10 +20,15 @@ export const dialWebSocket: Dial = (url, subprotocol, events) => {
   socket.on("ping", () => events.alive());
   socket.on("pong", () => events.alive());
   // "close" always follows, so the reason is only remembered.
-  socket.on("error", (error) => {
-    problem = error.message;
+  socket.on("unexpected-response", (_request, response) => {
+    problem = `the upgrade was answered with ${response.statusCode}`;
+    retryAfterMs = parseRetryAfterMs(response.headers["retry-after"]);
+    socket.terminate();
   });
-  socket.on("close", (code, reason) => events.closed(code, reason.toString() || problem));
+  socket.on("error", (error) => {
+    problem ||= error.message;
+  });
+  socket.on("close", (code, reason) => events.closed(code, reason.toString() || problem, retryAfterMs));
   return {
     sendText: (text, onSent) => socket.send(text, unlessFailed(onSent)),
     sendBytes: (bytes, onSent) => socket.send(bytes, { binary: true }, unlessFailed(onSent)),

@@ -13,6 +13,8 @@ export const CLOSE = {
   superseded: 4409,
   /** Two machines hold this agent's key: workloads keep running, retries are slow, no command goes to either. */
   identityConflict: 4411,
+  /** It sent more frames or bytes than any honest agent needs: the control plane works off nothing more of it. */
+  overBudget: 4429,
   /** Frame over the limit (RFC 6455's own code, sent by the websocket library). */
   tooBig: 1009,
   /** The control plane is going down; come back. */
@@ -27,5 +29,7 @@ export function reconnectFloorMs(code: number, fraction: number): number {
   if (code === CLOSE.revoked) return 3_600_000;
   if (code === CLOSE.identityConflict) return 240_000 + 120_000 * fraction;
   if (code === CLOSE.unauthenticated) return 30_000;
+  // Time in which its budget is full again.
+  if (code === CLOSE.overBudget) return 60_000 + 30_000 * fraction;
   return 0;
 }

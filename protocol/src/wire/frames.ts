@@ -206,6 +206,15 @@ const counters = { seq: z.number().int().positive(), session: z.number().int().n
 const frame = <const T extends string, S extends z.ZodType>(type: T, data: S) =>
   z.object({ type: z.literal(type), ...counters, data });
 
+/** The longest wait that a control plane may ask an agent for, in milliseconds. */
+export const RECONNECT_IN_MAX_MS = 10 * 60_000;
+
+/**
+ * The control plane goes down for a planned restart. This agent's own moment to come back, in milliseconds from now, so
+ * that not all come at once; it overrides the agent's backoff. Work goes on meanwhile.
+ */
+export const drainSchema = z.object({ reconnectInMs: msSchema.max(RECONNECT_IN_MAX_MS) });
+
 const operationOnly = z.object({ operationId: idSchema });
 const empty = z.object({});
 const remoteErrorSchema = z.object({ code: z.string().max(64), message: z.string().max(1000) });
@@ -222,6 +231,7 @@ export const toAgentSchema = z.discriminatedUnion("type", [
   frame("log_credit", logCreditSchema),
   frame("log_close", logCloseSchema),
   frame("heartbeat_ack", empty),
+  frame("drain", drainSchema),
   frame("error", remoteErrorSchema),
 ]);
 export type ToAgent = z.infer<typeof toAgentSchema>;
