@@ -19,6 +19,8 @@ const limitsSchema = z.strictObject({
   signInsPerMinute: z.number().int().min(1).default(60),
   enrolmentsPerMinute: z.number().int().min(2).default(120),
   handshakesPerMinute: z.number().int().min(1).default(600),
+  /** Agents' handshakes that begin, of all addresses together; a burst may be as many at once. */
+  upgradesPerSecond: z.number().int().min(1).max(10_000).default(200),
   connectionsPerAddress: z.number().int().min(8).default(512),
   /** Of all addresses together, agents' websockets not counted. Ten KiB each that the process keeps for the next. */
   connections: z.number().int().min(16).default(2_000),

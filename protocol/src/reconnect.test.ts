@@ -16,7 +16,11 @@ describe("the wait until the next attempt", () => {
     ["is never shorter than a removed agent's hour", { ...LOST, code: CLOSE.revoked, drainMs: 7_000 }, 3_600_000],
     ["is long enough for a spent budget to be full again", { ...LOST, code: CLOSE.overBudget }, 75_000],
     ["is never shorter than a refused key's", { ...LOST, code: CLOSE.unauthenticated, retryAfterMs: 1_000 }, 30_000],
-    ["may be longer than the close code asks for", { ...LOST, code: CLOSE.unauthenticated, retryAfterMs: 60_000 }, 60_500],
+    [
+      "may be longer than the close code asks for",
+      { ...LOST, code: CLOSE.unauthenticated, retryAfterMs: 60_000 },
+      60_500,
+    ],
   ];
   test.each(table)("%s", (_what, end, delayMs) => {
     expect(reconnectDelayMs(end, half)).toBe(delayMs);
@@ -26,6 +30,16 @@ describe("the wait until the next attempt", () => {
 test("Retry-After is a count of seconds, ten minutes at most; anything else says nothing", () => {
   const said = ["0", "7", " 12 ", "600", "86400", "999999999999999"];
   expect(said.map(parseRetryAfterMs)).toEqual([0, 7_000, 12_000, 600_000, 600_000, 600_000]);
-  const nothing = [undefined, "", "-1", "NaN", "1.5", "1e9", "Infinity", "Wed, 21 Oct 2026 07:28:00 GMT", "9".repeat(400)];
+  const nothing = [
+    undefined,
+    "",
+    "-1",
+    "NaN",
+    "1.5",
+    "1e9",
+    "Infinity",
+    "Wed, 21 Oct 2026 07:28:00 GMT",
+    "9".repeat(400),
+  ];
   for (const header of nothing) expect(parseRetryAfterMs(header), header).toBeUndefined();
 });

@@ -161,6 +161,10 @@ export function createNetwork(world: World): Network {
       sendEndToAgent(pair, code, reason);
       world.after(0, () => closeServer(pair));
     },
+    closeUnread(code, reason) {
+      sendEndToAgent(pair, code, reason);
+      world.after(0, () => closeServer(pair));
+    },
     terminate() {
       sendEndToAgent(pair, 1006, "reset");
       world.after(0, () => closeServer(pair));

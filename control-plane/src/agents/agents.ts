@@ -14,6 +14,16 @@ export interface LinkInfo {
   rssBytes: number | null;
 }
 
+/** What was refused since the start. */
+export interface Refusals {
+  /** Upgrades beyond the limit of their address (429). */
+  tooMany: number;
+  /** Upgrades beyond what all may take together (503). */
+  busy: number;
+  /** Sockets of agents that sent more than they may (4429). */
+  overBudget: number;
+}
+
 export interface LogLineOut {
   /** Cursor to resume after this line: `<RFC 3339 ns>#<lines with this very timestamp so far>`. */
   cursor: string;
@@ -43,6 +53,7 @@ export interface Agents {
   /** Tells the outbox that rows were written for this server (call it after the transaction). */
   wake(serverId: string): void;
   link(serverId: string): LinkInfo;
+  refusals(): Refusals;
   /** Throws AppError `server_unreachable` or `rate_limited` (too many streams). */
   openLog(serverId: string, request: LogRequest, listener: LogListener): { close(): void };
   /** Ends the socket of a removed server with close code 4403. */

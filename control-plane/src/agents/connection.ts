@@ -13,6 +13,7 @@ import {
 } from "@dflow/protocol";
 import type { Deps } from "../deps.ts";
 import { type Beginning, begin } from "./admission.ts";
+import { type Amount, askedFor, type Budget, type Budgets } from "./budget.ts";
 import { readFrame } from "./frames.ts";
 import {
   type AuthenticateDeps,
@@ -29,6 +30,8 @@ import type { Session, SessionFrame, SessionSocket } from "./session.ts";
 export interface Wire {
   send(text: string): void;
   close(code: number, reason: string): void;
+  /** Closes it, and reads nothing more: not what is under way either, nor the peer's own close. */
+  closeUnread(code: number, reason: string): void;
   /** Ends it without a word: for a peer that is believed to be gone. */
   terminate(): void;
   pause(): void;
@@ -41,6 +44,7 @@ export type ConnectionDeps = Pick<Deps, "timers" | "signer"> &
   AuthenticateDeps & {
     /** Asked for each connection: what holds until its end. */
     pace(): Pace;
+    budgets: Budgets;
   };
 
 export type Begun = Extract<Beginning, { verdict: "begun" }>;
@@ -50,6 +54,8 @@ export interface ConnectionHooks {
   ready(connection: Connection, who: Authenticated & Begun, socket: SessionSocket): Session;
   /** A frame of this server arrived. */
   seen(serverId: string): void;
+  /** An agent has sent more than it may, and is being closed for it. */
+  overBudget(): void;
   /** The socket is gone; called once. */
   ended(connection: Connection): void;
 }
@@ -57,18 +63,30 @@ export interface ConnectionHooks {
 export interface Connection {
   /** It has proved who it is; its session may not have begun yet. */
   readonly authenticated: boolean;
+  /** Nothing that comes is of interest any more. */
+  readonly isOver: boolean;
+  /** Raw bytes have come, whatever they are: called before anything is read of them. */
+  arrived(bytes: number): void;
+  /** A frame of the websocket itself: a ping, a pong. */
+  receiveControl(): void;
   receiveText(text: string): void;
   receiveBinary(bytes: Uint8Array): void;
   /** The wire has closed. */
   wireClosed(): void;
   close(code: number, reason: string): void;
+  /** Ends it before a planned restart: an agent is told in how many milliseconds to come back. */
+  drain(reconnectInMs: number): void;
 }
 
+/** Raw bytes before authentication: one frame of the allowed size with room for framing. */
+const PRE_AUTH_BYTES = 2 * LINK_LIMITS.preAuthFrameBytes;
 /** A peer that takes nothing off its socket is as good as gone; its commands are still in the outbox. */
 const BUFFERED_MAX_BYTES = 8 * 1024 * 1024;
 /** A close frame holds 123 bytes, and a reason may quote what came in: so it is cut, and plain ASCII. */
 const CLOSE_REASON_MAX = 120;
 
+/** What a frame about nothing of this server costs on top: each is a look into the database for an answer that is no. */
+const FRAMES_FOR_NOTHING = 10;
 /** What an agent says while its `ready` is being stored; reading stops meanwhile, so there are few. */
 const HELD_FRAMES_MAX = 1_000;
 
@@ -86,7 +104,10 @@ export function createConnection(deps: ConnectionDeps, wire: Wire, peer: Peer, h
   let state: State = "challenged";
   let who: Authenticated | undefined;
   let session: Session | undefined;
-  const held: SessionFrame[] = [];
+  /** From the moment on that it has proved who it is. */
+  let budget: Budget | undefined;
+  let unprovenBytes = 0;
+  const held: { frame: SessionFrame; sizeBytes: number }[] = [];
   let sentSeq = 0;
   let receivedSeq = 0;
   let lastFrameAt = clock.monotonicMs();
@@ -97,6 +118,8 @@ export function createConnection(deps: ConnectionDeps, wire: Wire, peer: Peer, h
     // Everything up to the welcome is of session 0: only the welcome tells the agent its number.
     const number = frame.type === "welcome" ? 0 : (who?.session ?? 0);
     wire.send(JSON.stringify({ type: frame.type, seq: ++sentSeq, session: number, data: frame.data }));
+    const asked = askedFor(frame);
+    if (asked !== undefined) budget?.giveBack(asked);
     if (wire.bufferedBytes() > BUFFERED_MAX_BYTES) terminate("it takes nothing off its socket");
   };
 
@@ -111,6 +134,19 @@ export function createConnection(deps: ConnectionDeps, wire: Wire, peer: Peer, h
     if (state === "ended") return;
     wire.close(code, reason.replaceAll(/[^ -~]/g, "?").slice(0, CLOSE_REASON_MAX));
     finish();
+  };
+  const closeUnread = (code: number, reason: string): void => {
+    wire.closeUnread(code, reason);
+    finish();
+  };
+  /** False when that was too much, and the socket is closed. */
+  const spend = (kind: keyof Amount, amount: number): boolean => {
+    if (state === "ended") return false;
+    if (budget === undefined || budget.spend(kind, amount)) return true;
+    log.warn({ serverId: who?.serverId, address: peer.address, kind }, "an agent sends more than it may");
+    closeUnread(CLOSE.overBudget, `more ${kind} than an agent may send`);
+    hooks.overBudget();
+    return false;
   };
   const terminate = (reason: string): void => {
     if (state === "ended") return;
@@ -144,6 +180,7 @@ export function createConnection(deps: ConnectionDeps, wire: Wire, peer: Peer, h
     if (state !== "authenticating") return;
     state = "welcomed";
     who = proved;
+    budget = deps.budgets.of(proved.serverId);
     send({ type: "welcome", data: { jws: signed } });
   };
 
@@ -169,7 +206,7 @@ export function createConnection(deps: ConnectionDeps, wire: Wire, peer: Peer, h
     cancelDeadline = watchDeadline();
     const begun = hooks.ready(connection, { ...proved, ...beginning }, socketOf(proved));
     session = begun;
-    for (const frame of held.splice(0)) if (isOpen()) begun.receive(frame);
+    for (const { frame, sizeBytes } of held.splice(0)) if (isOpen()) begun.receive(frame, sizeBytes);
   };
 
   const isOpen = (): boolean => state === "online";
@@ -189,6 +226,8 @@ export function createConnection(deps: ConnectionDeps, wire: Wire, peer: Peer, h
         lastFrameAt = clock.monotonicMs();
         wire.resume();
       },
+      broughtNew: (sizeBytes) => budget?.giveBack({ frames: 1, bytes: sizeBytes }),
+      broughtNothing: () => void spend("frames", FRAMES_FOR_NOTHING),
       fail: () => close(INTERNAL_ERROR, "the control plane failed to handle a frame"),
     };
   };
@@ -203,7 +242,7 @@ export function createConnection(deps: ConnectionDeps, wire: Wire, peer: Peer, h
     close(INTERNAL_ERROR, "the control plane failed");
   };
 
-  const dispatch = (frame: ToControlPlane): void => {
+  const dispatch = (frame: ToControlPlane, sizeBytes: number): void => {
     if (state === "challenged" && frame.type === "auth") {
       welcome(frame.data.jws).catch(refuse);
     } else if (state === "welcomed" && frame.type === "ready" && who !== undefined) {
@@ -213,9 +252,9 @@ export function createConnection(deps: ConnectionDeps, wire: Wire, peer: Peer, h
     } else if (frame.type === "auth" || frame.type === "ready") {
       close(CLOSE.badFrame, "a second handshake");
     } else if (session !== undefined) {
-      session.receive(frame);
+      session.receive(frame, sizeBytes);
     } else {
-      held.push(frame);
+      held.push({ frame, sizeBytes });
       if (held.length > HELD_FRAMES_MAX) close(CLOSE.badFrame, "too much before the session");
     }
   };
@@ -224,8 +263,18 @@ export function createConnection(deps: ConnectionDeps, wire: Wire, peer: Peer, h
     get authenticated() {
       return who !== undefined && state !== "ended";
     },
-    receiveText(text) {
+    get isOver() {
+      return state === "ended";
+    },
+    arrived(bytes) {
       if (state === "ended") return;
+      if (who !== undefined) return void spend("bytes", bytes);
+      unprovenBytes += bytes;
+      if (unprovenBytes > PRE_AUTH_BYTES) closeUnread(CLOSE.tooBig, "too much before the handshake was over");
+    },
+    receiveControl: () => void spend("frames", 1),
+    receiveText(text) {
+      if (!spend("frames", 1)) return;
       if (who === undefined && Buffer.byteLength(text) > LINK_LIMITS.preAuthFrameBytes) {
         close(CLOSE.tooBig, "a large frame before the handshake was over");
         return;
@@ -238,12 +287,12 @@ export function createConnection(deps: ConnectionDeps, wire: Wire, peer: Peer, h
       else if (read.verdict === "bad") close(CLOSE.badFrame, read.reason);
       else {
         receivedSeq += 1;
-        if (read.verdict === "frame") dispatch(read.frame);
+        if (read.verdict === "frame") dispatch(read.frame, text.length);
         else send({ type: "error", data: { code: "unsupported", message: `unknown frame type “${read.type}”` } });
       }
     },
     receiveBinary(bytes) {
-      if (state === "ended") return;
+      if (!spend("frames", 1)) return;
       lastFrameAt = clock.monotonicMs();
       const data = state === "online" ? decodeLogData(bytes) : undefined;
       if (data === undefined || data.payload.length > LINK_LIMITS.logPayloadBytes) {
@@ -255,6 +304,10 @@ export function createConnection(deps: ConnectionDeps, wire: Wire, peer: Peer, h
     },
     wireClosed: finish,
     close,
+    drain(reconnectInMs) {
+      if (isOpen()) send({ type: "drain", data: { reconnectInMs } });
+      close(CLOSE.goingAway, "the control plane is going down");
+    },
   };
   send({ type: "challenge", data: challenge });
   return connection;

@@ -8,6 +8,7 @@ import type { ApiEnv } from "../http/context.ts";
 import { publishOperationChange } from "../operations/results.ts";
 import type { Quarantine } from "./admission.ts";
 import type { Agents } from "./agents.ts";
+import { createBudgets } from "./budget.ts";
 import { type Begun, type Connection, createConnection, type Wire } from "./connection.ts";
 import { createConnectionOrder } from "./connection-order.ts";
 import { type Authenticated, IDENTITY_CONFLICT, KEY_REPLACED, ownHosts, type Peer } from "./handshake.ts";
@@ -18,6 +19,7 @@ import { expireWaiting } from "./outbox.ts";
 import { enrolmentRoutes } from "./routes.ts";
 import { createSession, type Session, type SessionSocket } from "./session.ts";
 import { createSocketServer } from "./socket-server.ts";
+import { createUpgradeDoor, drainWindowMs } from "./upgrade-door.ts";
 
 export interface AgentsSide extends Agents {
   /** POST /agent/v1/nonce and /agent/v1/enrol. */
@@ -46,6 +48,13 @@ export function createAgents(deps: Deps): AgentsSide {
   const links = createLinks(deps);
   const hints = createLogHints(deps);
   const order = createConnectionOrder();
+  const budgets = createBudgets(deps.clock);
+  const pace = {
+    perSecond: config.limits.upgradesPerSecond,
+    perAddressAMinute: config.limits.handshakesPerMinute,
+  };
+  const door = createUpgradeDoor(pace, deps);
+  let overBudget = 0;
   const live = new Map<string, Live>();
   const serverOf = new Map<Connection, string>();
   const connections = new Set<Connection>();
@@ -135,15 +144,18 @@ export function createAgents(deps: Deps): AgentsSide {
   // Of all that are enrolled: were it those that are connected, the first to return would be given too fast a pace.
   const pace = () => paceOf(links.size(), configured);
   const accept = (wire: Wire, peer: Peer): Connection => {
-    const connection = createConnection({ ...deps, order, quarantined, pace }, wire, peer, {
+    const connection = createConnection({ ...deps, order, quarantined, pace, budgets }, wire, peer, {
       ready: (connection, who, socket) => begin(connection, who, socket, peer.address),
       seen: links.seen,
+      overBudget: () => {
+        overBudget += 1;
+      },
       ended,
     });
     connections.add(connection);
     return connection;
   };
-  const sockets = createSocketServer({ ...deps, addressOf }, (wire, request, address) =>
+  const sockets = createSocketServer({ timers, door, addressOf }, (wire, request, address) =>
     accept(wire, {
       hosts: ownHosts(config.publicUrl, config.listen.host, request.socket.localPort ?? config.listen.port),
       address,
@@ -167,7 +179,8 @@ export function createAgents(deps: Deps): AgentsSide {
     },
     async stop() {
       cancelExpiry?.();
-      for (const connection of connections) connection.close(CLOSE.goingAway, "the control plane is going down");
+      const windowMs = drainWindowMs(live.size, pace);
+      for (const connection of connections) connection.drain(Math.floor(deps.random.fraction() * windowMs));
       await sockets.stop();
       await expiring;
       while (ending.size > 0) await Promise.all(ending);
@@ -176,6 +189,7 @@ export function createAgents(deps: Deps): AgentsSide {
     },
     wake: (serverId) => live.get(serverId)?.session.wake(),
     link: links.info,
+    refusals: () => ({ ...door.refused(), overBudget }),
     openLog(serverId, request, listener) {
       const session = live.get(serverId)?.session;
       if (session === undefined) {
@@ -187,6 +201,7 @@ export function createAgents(deps: Deps): AgentsSide {
     },
     disconnect(serverId) {
       removed.add(serverId);
+      budgets.forget(serverId);
       live.get(serverId)?.connection.close(CLOSE.revoked, REMOVED);
     },
   };

@@ -5,14 +5,15 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createTestPlatform } from "../testing/platform.ts";
 import { authProblem, ownHosts } from "./handshake.ts";
 import { FACTS, type FakeIdentity, newKey, openSocket } from "./testing/fake-agent.ts";
-import { type Harness, PRE_AUTH_MS, startHarness, until } from "./testing/harness.ts";
+import { type Harness, PRE_AUTH_MS, settled, startHarness, until } from "./testing/harness.ts";
 
 let harness: Harness;
 let platform: ReturnType<typeof createTestPlatform>;
 let agent: FakeIdentity;
 beforeEach(async () => {
   platform = createTestPlatform();
-  harness = await startHarness({ platform });
+  // Time stands still here, so that what may begin in a second is all that may.
+  harness = await startHarness({ platform, limits: { upgradesPerSecond: 1_000 } });
   agent = await harness.enrolled();
 });
 afterEach(() => harness.stop());
@@ -195,6 +196,9 @@ describe("the handshake", () => {
     expect((await oneFrame.ended).code).toBe(CLOSE.tooBig);
     const endless = await harness.open();
     endless.sendUnfinished("x".repeat(20 * 1024));
+    // Nothing more is read from it, not even its answer to the close: the time for that has to pass.
+    await settled();
+    platform.advance(2_000);
     expect((await endless.ended).code).toBe(CLOSE.tooBig);
   });
 

@@ -33,6 +33,10 @@ export interface SessionSocket {
   /** Stop and resume reading, while more has come than was worked off. */
   pause(): void;
   resume(): void;
+  /** A frame of this size brought something that was not here: it does not count against what the agent may send. */
+  broughtNew(sizeBytes: number): void;
+  /** A frame was about an operation that this server does not have. */
+  broughtNothing(): void;
   /** Ends the socket after a failure of ours: the agent returns and sends again what was not acknowledged. */
   fail(): void;
 }
@@ -41,12 +45,18 @@ export type SessionFrame = Exclude<ToControlPlane, { type: "auth" | "ready" }>;
 
 export interface Session {
   readonly streams: LogStreams;
-  receive(frame: SessionFrame): void;
+  receive(frame: SessionFrame, sizeBytes: number): void;
   receiveLog(data: LogData): void;
   /** Sends what waits in the outbox. */
   wake(): void;
   /** The socket is gone; resolves when what had arrived is worked off. */
   end(): Promise<void>;
+}
+
+interface Received {
+  frame: SessionFrame;
+  sizeBytes: number;
+  receivedAt: number;
 }
 
 /** Frames that may wait to be worked off before reading stops, and how few there must be until it goes on. */
@@ -62,7 +72,7 @@ export function createSession(deps: SessionDeps, socket: SessionSocket): Session
   const outbox = createOutbox(deps, socket);
   const stale = createStaleOperations();
   const streams = createLogStreams(socket.send, (err) => log.error({ err, serverId }, "deliver a container's log"));
-  const queue: { frame: SessionFrame; receivedAt: number }[] = [];
+  const queue: Received[] = [];
   /** Operations whose result waits for log lines that were asked for, and the heartbeats since. */
   const linesAsked = new Map<string, number>();
   let working: Promise<void> | undefined;
@@ -79,22 +89,28 @@ export function createSession(deps: SessionDeps, socket: SessionSocket): Session
     if (change !== undefined) publishOperationChange(hub, change);
   };
 
-  const onAck = async (ack: Ack): Promise<void> => {
-    publish(await db.transaction().execute((trx) => storeAck(trx, serverId, ack, clock.now())));
+  const onAck = async (ack: Ack, { sizeBytes }: Received): Promise<void> => {
+    const change = await db.transaction().execute((trx) => storeAck(trx, serverId, ack, clock.now()));
+    if (change !== undefined) socket.broughtNew(sizeBytes);
+    publish(change);
     wake();
   };
 
-  const onProgress = async (progress: Progress, receivedAt: number): Promise<void> => {
+  const onProgress = async (progress: Progress, { receivedAt, sizeBytes }: Received): Promise<void> => {
     const { operationId } = progress;
     const stored = await db.transaction().execute((trx) => storeProgress(trx, serverId, progress, receivedAt));
     if (stored === undefined) {
       // An operation we do not have. Its lines are let go of, or their sender would offer them for ever.
       log.warn({ serverId, operationId }, "progress of an operation that is not this server's");
+      socket.broughtNothing();
       socket.send({ type: "progress_ack", data: { operationId, next: progress.from + progress.lines.length } });
       return;
     }
     publish(stored.change);
-    if (stored.grown) deps.hints.grown(stored.workspaceId, operationId, stored.serviceId, stored.lineCount);
+    if (stored.grown) {
+      socket.broughtNew(sizeBytes);
+      deps.hints.grown(stored.workspaceId, operationId, stored.serviceId, stored.lineCount);
+    }
     socket.send({ type: "progress_ack", data: { operationId, next: stored.next } });
     const hasNone = stored.gap || progress.lines.length === 0;
     if (linesAsked.has(operationId) && (hasNone || stored.complete)) {
@@ -102,11 +118,15 @@ export function createSession(deps: SessionDeps, socket: SessionSocket): Session
     }
   };
 
-  const onResult = async (result: Result, receivedAt: number): Promise<void> => {
+  const onResult = async (result: Result, { receivedAt, sizeBytes }: Received): Promise<void> => {
     const { operationId } = result;
     const stored = await db.transaction().execute((trx) => storeResult(trx, serverId, result, receivedAt));
     publish(stored?.change);
-    if (stored === undefined) log.warn({ serverId, operationId }, "result of an operation that is not this server's");
+    if (stored?.change !== undefined) socket.broughtNew(sizeBytes);
+    if (stored === undefined) {
+      log.warn({ serverId, operationId }, "result of an operation that is not this server's");
+      socket.broughtNothing();
+    }
     if (stored?.missingFrom === undefined) {
       socket.send({ type: "result_ack", data: { operationId } });
     } else if (linesAsked.has(operationId)) {
@@ -148,14 +168,15 @@ export function createSession(deps: SessionDeps, socket: SessionSocket): Session
     wake();
   };
 
-  const handle = async ({ frame, receivedAt }: { frame: SessionFrame; receivedAt: number }): Promise<void> => {
+  const handle = async (received: Received): Promise<void> => {
+    const { frame, receivedAt } = received;
     switch (frame.type) {
       case "ack":
-        return onAck(frame.data);
+        return onAck(frame.data, received);
       case "progress":
-        return onProgress(frame.data, receivedAt);
+        return onProgress(frame.data, received);
       case "result":
-        return onResult(frame.data, receivedAt);
+        return onResult(frame.data, received);
       case "state":
         return onState(frame.data, receivedAt);
       case "heartbeat":
@@ -185,7 +206,7 @@ export function createSession(deps: SessionDeps, socket: SessionSocket): Session
 
   return {
     streams,
-    receive(frame) {
+    receive(frame, sizeBytes) {
       if (frame.type === "log_close") {
         streams.closed(frame.data);
         return;
@@ -194,7 +215,7 @@ export function createSession(deps: SessionDeps, socket: SessionSocket): Session
         socket.send({ type: "heartbeat_ack", data: {} });
         deps.links.beat(serverId, frame.data);
       }
-      queue.push({ frame, receivedAt: clock.now() });
+      queue.push({ frame, sizeBytes, receivedAt: clock.now() });
       if (queue.length === QUEUE_HIGH) socket.pause();
       working ??= work();
     },

@@ -6,20 +6,22 @@ import { type WebSocket, WebSocketServer } from "ws";
 import type { Deps } from "../deps.ts";
 import { limitedAddress } from "../http/client-address.ts";
 import { createConnectionRoom } from "../http/connection-room.ts";
-import { createRateLimiter } from "../http/rate-limit.ts";
 import type { Timers } from "../platform.ts";
 import type { Wire } from "./connection.ts";
+import type { UpgradeDoor } from "./upgrade-door.ts";
 
 /** Sockets that have not proved anything yet; each may hold a few KiB for ten seconds. */
 const UNAUTHENTICATED_MAX = 256;
-/** Raw bytes before authentication: one frame of the allowed size with room for framing. */
-const PRE_AUTH_BYTES = 2 * LINK_LIMITS.preAuthFrameBytes;
 /** How long a peer may take to answer a close frame. */
 const CLOSE_TIMEOUT_MS = 2_000;
+const REASONS = { 429: "429 Too Many Requests", 503: "503 Service Unavailable" };
 
 /** What a socket's owner does with what comes in. */
 export interface WireReader {
   readonly authenticated: boolean;
+  readonly isOver: boolean;
+  arrived(bytes: number): void;
+  receiveControl(): void;
   receiveText(text: string): void;
   receiveBinary(bytes: Uint8Array): void;
   wireClosed(): void;
@@ -32,13 +34,14 @@ export interface SocketServer {
   stop(): Promise<void>;
 }
 
-export type SocketServerDeps = Pick<Deps, "clock" | "timers" | "config"> & {
+export type SocketServerDeps = Pick<Deps, "timers"> & {
+  door: UpgradeDoor;
   /** The client's, behind whatever proxies are trusted. */
   addressOf(request: IncomingMessage): string;
 };
 
 export function createSocketServer(
-  { clock, timers, config, addressOf }: SocketServerDeps,
+  { timers, door, addressOf }: SocketServerDeps,
   onSocket: (wire: Wire, request: IncomingMessage, address: string) => WireReader,
 ): SocketServer {
   const sockets = new WebSocketServer({
@@ -49,7 +52,6 @@ export function createSocketServer(
   });
   /** Those that have not proved anything yet. Over the bound the oldest of whoever holds most goes. */
   const silent = createConnectionRoom<WireReader>({ perAddress: UNAUTHENTICATED_MAX, inAll: UNAUTHENTICATED_MAX });
-  const perAddress = createRateLimiter({ limit: config.limits.handshakesPerMinute, windowMs: 60_000 }, clock);
   const attached: Server[] = [];
   let stopped = false;
 
@@ -59,8 +61,12 @@ export function createSocketServer(
     const evicted = silent.enter(reader, limitedAddress(address), false);
     // One that has proved itself a moment ago only makes room by leaving the list.
     if (evicted?.authenticated === false) evicted.close(CLOSE.goingAway, "too many handshakes at once");
-    boundBeforeAuth(request, reader);
+    // Before the library reads them: it hands frames on when they are whole, up to 1 MiB, and some never.
+    request.socket.prependListener("data", (chunk: Buffer) => reader.arrived(chunk.length));
+    socket.on("ping", () => reader.receiveControl());
+    socket.on("pong", () => reader.receiveControl());
     socket.on("message", (data, isBinary) => {
+      if (reader.isOver) return;
       if (reader.authenticated) silent.leave(reader);
       const bytes = asBuffer(data);
       if (isBinary) reader.receiveBinary(bytes);
@@ -91,9 +97,8 @@ export function createSocketServer(
     const offered = (request.headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim());
     if (!offered.includes(SUBPROTOCOL)) return "400 Bad Request";
     if (stopped) return "503 Service Unavailable\r\nRetry-After: 5";
-    const retryAfterSeconds = perAddress.refusal(limitedAddress(addressOf(request)));
-    if (retryAfterSeconds !== undefined) return `429 Too Many Requests\r\nRetry-After: ${retryAfterSeconds}`;
-    return undefined;
+    const refusal = door.refusal(limitedAddress(addressOf(request)));
+    return refusal && `${REASONS[refusal.status]}\r\nRetry-After: ${refusal.retryAfterS}`;
   };
 
   return {
@@ -115,33 +120,28 @@ function wireOf(socket: WebSocket, timers: Timers): Wire {
   let cancelTimeout: (() => void) | undefined;
   socket.once("close", () => cancelTimeout?.());
   const isOpen = (): boolean => socket.readyState === socket.OPEN;
+  let isUnread = false;
+  const close = (code: number, reason: string): void => {
+    socket.close(code, reason);
+    cancelTimeout ??= timers.after(CLOSE_TIMEOUT_MS, () => socket.terminate());
+  };
   return {
     send(text) {
       if (isOpen()) socket.send(text);
     },
-    close(code, reason) {
-      socket.close(code, reason);
-      cancelTimeout ??= timers.after(CLOSE_TIMEOUT_MS, () => socket.terminate());
+    close,
+    closeUnread(code, reason) {
+      close(code, reason);
+      isUnread = true;
+      socket.pause();
     },
     terminate: () => socket.terminate(),
     pause: () => socket.pause(),
-    resume: () => socket.resume(),
+    resume() {
+      if (!isUnread) socket.resume();
+    },
     bufferedBytes: () => socket.bufferedAmount,
   };
-}
-
-/** The library hands a frame on when it is whole, up to 1 MiB; who has proved nothing is cut off long before. */
-function boundBeforeAuth(request: IncomingMessage, reader: WireReader): void {
-  let bytes = 0;
-  const count = (chunk: Buffer): void => {
-    bytes += chunk.length;
-    if (reader.authenticated) request.socket.off("data", count);
-    else if (bytes > PRE_AUTH_BYTES) {
-      request.socket.off("data", count);
-      reader.close(CLOSE.tooBig, "too much before the handshake was over");
-    }
-  };
-  request.socket.on("data", count);
 }
 
 function asBuffer(data: Buffer | ArrayBuffer | Buffer[]): Buffer {

@@ -27,6 +27,7 @@ export async function figures(
     .selectFrom("outbox")
     .select((row) => row.fn.countAll<number>().as("count"))
     .executeTakeFirstOrThrow();
+  const refusals = agents.refusals();
   return [
     {
       ...gauge("dflow_info", "The control plane's version.", 1),
@@ -34,6 +35,21 @@ export async function figures(
     },
     gauge("dflow_servers", "Servers that are enrolled.", servers.length),
     gauge("dflow_agents_connected", "Agents whose connection is open and answered in time.", online),
+    {
+      name: "dflow_agent_upgrades_refused_total",
+      help: "Agents' handshakes that were refused: 429 is the limit of an address, 503 that of all together.",
+      type: "counter",
+      samples: [
+        { labels: { status: "429" }, value: refusals.tooMany },
+        { labels: { status: "503" }, value: refusals.busy },
+      ],
+    },
+    {
+      name: "dflow_agents_over_budget_total",
+      help: "Connections of agents that were closed because they sent more than they may.",
+      type: "counter",
+      samples: [{ value: refusals.overBudget }],
+    },
     {
       name: "dflow_operations_open",
       help: "Operations that have not ended, by state.",

@@ -47,6 +47,7 @@ export function createFakeAgents(): FakeAgents {
     },
     wake: (serverId) => woken.push(serverId),
     link: (serverId) => links.get(serverId) ?? AWAY,
+    refusals: () => ({ tooMany: 1, busy: 2, overBudget: 3 }),
     openLog(serverId, request, listener) {
       if (refusal !== undefined) throw refusal;
       const log: OpenLog = { serverId, request, listener, closed: false };

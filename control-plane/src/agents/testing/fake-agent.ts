@@ -123,6 +123,7 @@ export interface FakeSocket {
   send(frame: OutgoingToControlPlane | { type: string; data: unknown }): void;
   sendText(text: string): void;
   sendBytes(bytes: Uint8Array): void;
+  pong(): void;
   /** The beginning of a message that never ends. */
   sendUnfinished(text: string): void;
   /** Signs the challenge, takes the welcome, keeps its epoch and says `ready`. */
@@ -193,6 +194,7 @@ export function openSocket(url: string, options: SocketOptions = {}): Promise<Fa
     },
     sendText: (text) => ws.send(text),
     sendBytes: (bytes) => ws.send(bytes),
+    pong: () => ws.pong(),
     sendUnfinished: (text) => ws.send(text, { fin: false }),
     async authenticate(agent, change) {
       const welcome = await socket.getWelcome(agent, change);
