@@ -62,6 +62,8 @@ const fileSchema = z.strictObject({
   /** How often agents report, and how long either side waits for any frame. Tests make both short. */
   heartbeatMs: z.number().int().min(50).default(15_000),
   linkDeadlineMs: z.number().int().min(100).default(45_000),
+  /** How long after its start the control plane waits for servers that were online before it went down. */
+  reconnectGraceMs: z.number().int().min(0).max(3_600_000).default(180_000),
 });
 
 export interface Config {
@@ -79,6 +81,7 @@ export interface Config {
   readonly releaseDir: string | undefined;
   readonly heartbeatMs: number;
   readonly linkDeadlineMs: number;
+  readonly reconnectGraceMs: number;
 }
 
 export interface ConfigSource {
@@ -120,6 +123,7 @@ export function parseConfig(raw: unknown, source: ConfigSource): Config {
     webDir: webDir !== undefined && existsSync(join(webDir, "index.html")) ? webDir : undefined,
     heartbeatMs: file.heartbeatMs,
     linkDeadlineMs: file.linkDeadlineMs,
+    reconnectGraceMs: file.reconnectGraceMs,
   });
 }
 

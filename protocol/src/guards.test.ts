@@ -100,6 +100,10 @@ describe("guard", () => {
   it("lets Delete through while the server is away: it waits for it", () => {
     expect(guard("delete", { ...running, link: "unreachable" }).verdict).toBe("allowed");
     expect(guard("restart", { ...running, link: "unreachable" }).code).toBe("server_unreachable");
+    expect(guard("restart", { ...running, link: "reconnecting" })).toMatchObject({
+      code: "server_unreachable",
+      sentence: "Server fra-1 has not reconnected yet: the control plane has just started.",
+    });
   });
 
   it("lets a change through before the first deployment and while the server is away", () => {

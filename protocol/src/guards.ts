@@ -59,6 +59,15 @@ const RIGHT_OF: Record<ServiceAction, { right: Right; words: string }> = {
 
 const DOING = { restart: "restarting", stop: "stopping", check: "checking" } as const;
 
+/** Why nothing can be asked of a server that is not online. */
+function awaySentence(link: LinkState, serverName: string): string {
+  if (link === "never_connected") return `Server ${serverName} has not connected yet.`;
+  if (link === "reconnecting") {
+    return `Server ${serverName} has not reconnected yet: the control plane has just started.`;
+  }
+  return `Server ${serverName} cannot be reached at the moment.`;
+}
+
 const ALLOWED: GuardVerdict = { verdict: "allowed" };
 
 /** The verdict for one action. Order matters: right, then what is open, then what was deployed, then the server. */
@@ -110,10 +119,7 @@ export function guard(action: ServiceAction, facts: GuardFacts): GuardVerdict {
     return {
       verdict: "refused",
       code: "server_unreachable",
-      sentence:
-        facts.link === "never_connected"
-          ? `Server ${facts.serverName} has not connected yet.`
-          : `Server ${facts.serverName} cannot be reached at the moment.`,
+      sentence: awaySentence(facts.link, facts.serverName),
       remedy: { label: "Show the server", action: "server" },
     };
   }
@@ -164,7 +170,7 @@ function guardLogs(facts: GuardFacts): GuardVerdict {
     return {
       verdict: "refused",
       code: "server_unreachable",
-      sentence: `Logs are read live from server ${facts.serverName}, which cannot be reached at the moment.`,
+      sentence: `Logs are read live from the server. ${awaySentence(facts.link, facts.serverName)}`,
       remedy: { label: "Show the server", action: "server" },
     };
   }

@@ -76,8 +76,11 @@ export const OPEN_OPERATION_LABELS: Record<OperationKind, string> = {
   check: "Checking",
 };
 
-/** `quarantined`: two machines use this server's identity, so neither is listened to. */
-export const linkStateSchema = z.enum(["online", "unreachable", "never_connected", "quarantined"]);
+/**
+ * `reconnecting`: it was online before the control plane went down, and has not had the time to come back yet; nobody knows
+ * more of it than of an unreachable one. `quarantined`: two machines use this server's identity, so neither is listened to.
+ */
+export const linkStateSchema = z.enum(["online", "reconnecting", "unreachable", "never_connected", "quarantined"]);
 export type LinkState = z.infer<typeof linkStateSchema>;
 
 /** One observation of a service by its agent. */
@@ -111,6 +114,7 @@ export const serviceStateSchema = z.enum([
   "exited",
   "missing",
   "unknown",
+  "reconnecting",
   "unreachable",
 ]);
 export type ServiceState = z.infer<typeof serviceStateSchema>;
@@ -127,6 +131,7 @@ export const SERVICE_STATE_LABELS: Record<ServiceState, string> = {
   exited: "Exited",
   missing: "Missing",
   unknown: "Unknown",
+  reconnecting: "Reconnecting",
   unreachable: "Unreachable",
 };
 
@@ -144,6 +149,7 @@ export const SERVICE_STATE_TONES: Record<ServiceState, Tone> = {
   exited: "bad",
   missing: "bad",
   unknown: "quiet",
+  reconnecting: "quiet",
   unreachable: "quiet",
 };
 
@@ -166,13 +172,13 @@ export interface ServiceFacts {
 
 /**
  * The one function behind every badge. An open operation shows its label even while the server is away, because
- * that is what was asked and is not over; otherwise an unreachable server makes every observation a memory.
+ * that is what was asked and is not over; otherwise a server that is not online makes every observation a memory.
  */
 export function serviceState(facts: ServiceFacts): ServiceState {
   const moving = facts.openOperation && STATE_OF_OPERATION[facts.openOperation];
   if (moving !== undefined) return moving;
   if (facts.observed === "not_deployed" && !facts.everDeployed) return "not_deployed";
-  if (facts.link !== "online") return "unreachable";
+  if (facts.link !== "online") return facts.link === "reconnecting" ? "reconnecting" : "unreachable";
   if (facts.observed === "exited" && facts.desired === "stopped") return "stopped";
   return facts.observed;
 }

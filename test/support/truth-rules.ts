@@ -188,6 +188,7 @@ function contradiction(state: ServiceState, [container]: ContainerFacts[], volum
     stopping: false,
     deleting: false,
     unknown: false,
+    reconnecting: false,
     unreachable: false,
   };
   if (fits[state]) return undefined;

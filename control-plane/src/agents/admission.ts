@@ -138,7 +138,7 @@ export async function begin(
 ): Promise<Beginning> {
   const row = await trx
     .updateTable("server")
-    .set({ epoch, pending_epoch: null, connected_at: at, last_seen_at: at, revision: sql`revision + 1` })
+    .set({ epoch, pending_epoch: null, connected_at: at, last_seen_at: at, link_open: 1, revision: sql`revision + 1` })
     .where("id", "=", serverId)
     .where("session", "=", session)
     .where("pending_epoch", "=", epoch)

@@ -179,6 +179,7 @@ export function createAgents(deps: Deps): AgentsSide {
     },
     async stop() {
       cancelExpiry?.();
+      links.goingDown();
       const windowMs = drainWindowMs(live.size, pace);
       for (const connection of connections) connection.drain(Math.floor(deps.random.fraction() * windowMs));
       await sockets.stop();

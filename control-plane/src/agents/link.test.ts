@@ -139,7 +139,7 @@ describe("an open link", () => {
   it("says that it goes down, and is back with the same rows", async () => {
     await harness.restart();
     expect((await socket.ended).code).toBe(CLOSE.goingAway);
-    expect(link().state).toBe("unreachable");
+    expect(link().state).toBe("reconnecting");
     await harness.connect(agent);
     expect(link().state).toBe("online");
   });

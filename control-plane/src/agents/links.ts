@@ -2,7 +2,7 @@
 import type { Heartbeat } from "@dflow/protocol";
 import type { Deps } from "../deps.ts";
 import type { LinkInfo } from "./agents.ts";
-import { knownLinks, saveLastSeen, saveLinkEnd } from "./store.ts";
+import { knownLinks, saveLastSeen, saveLinkEnd, saveNotBack } from "./store.ts";
 
 const SAVE_INTERVAL_MS = 30_000;
 /** Rows of one transaction, which take a few milliseconds: between two of them everything else has its turn. */
@@ -20,6 +20,8 @@ interface Link {
   rssBytes: number | null;
   /** Two machines use this server's identity. */
   quarantined: boolean;
+  /** It was online when the control plane went down, and has the time of grace to come back. */
+  awaited: boolean;
   /** Last-seen is newer than the row's. */
   unsaved: boolean;
 }
@@ -34,6 +36,8 @@ export interface OpenedLink {
 
 export interface Links {
   start(): Promise<void>;
+  /** The control plane goes down: links that end from now on are its doing. */
+  goingDown(): void;
   /** Writes what is unsaved and ends the timer. */
   stop(): Promise<void>;
   info(serverId: string): LinkInfo;
@@ -74,16 +78,20 @@ function linkOf(row: Pick<Link, "workspaceId" | "revision"> & Partial<Link>): Li
     dockerOk: null,
     rssBytes: null,
     quarantined: false,
+    awaited: false,
     unsaved: false,
     ...row,
   };
 }
 
-export function createLinks(deps: Pick<Deps, "db" | "clock" | "timers" | "hub" | "log">): Links {
+export function createLinks(deps: Pick<Deps, "config" | "db" | "clock" | "timers" | "hub" | "log">): Links {
   const { hub } = deps;
   const links = new Map<string, Link>();
   let cancelTimer: (() => void) | undefined;
+  let cancelGrace: (() => void) | undefined;
   let saving: Promise<void> = Promise.resolve();
+  let ending: Promise<void> = Promise.resolve();
+  let isGoingDown = false;
 
   const save = async (): Promise<void> => {
     const unsaved = [...links].filter(([, link]) => link.unsaved);
@@ -97,6 +105,20 @@ export function createLinks(deps: Pick<Deps, "db" | "clock" | "timers" | "hub" |
     }
   };
 
+  const endGrace = async (): Promise<void> => {
+    const notBack = [...links].filter(([, link]) => link.awaited);
+    for (const [, link] of notBack) link.awaited = false;
+    const revisions = await deps.db.transaction().execute(async (trx) => {
+      const saved: (number | undefined)[] = [];
+      for (const [serverId] of notBack) saved.push(await saveNotBack(trx, serverId));
+      return saved;
+    });
+    for (const [n, [id, { workspaceId }]] of notBack.entries()) {
+      const revision = revisions[n];
+      if (revision !== undefined) hub.publish(workspaceId, { type: "server", id, revision });
+    }
+  };
+
   return {
     async start() {
       for (const row of await knownLinks(deps.db)) {
@@ -107,15 +129,26 @@ export function createLinks(deps: Pick<Deps, "db" | "clock" | "timers" | "hub" |
           lastSeenAt: row.last_seen_at,
           peerAddress: row.peer_address,
           quarantined: row.quarantined_at !== null,
+          awaited: row.link_open === 1,
         });
         links.set(row.id, link);
       }
       cancelTimer = deps.timers.every(SAVE_INTERVAL_MS, () => {
         saving = save().catch((error: unknown) => deps.log.error({ err: error }, "save when servers were last seen"));
       });
+      cancelGrace = deps.timers.after(deps.config.reconnectGraceMs, () => {
+        ending = endGrace().catch((error: unknown) =>
+          deps.log.error({ err: error }, "save which servers are not back"),
+        );
+      });
+    },
+    goingDown() {
+      isGoingDown = true;
     },
     async stop() {
       cancelTimer?.();
+      cancelGrace?.();
+      await ending;
       await saving;
       await save();
     },
@@ -126,9 +159,8 @@ export function createLinks(deps: Pick<Deps, "db" | "clock" | "timers" | "hub" |
       const away = { lastSeenAt, connectedAt, peerAddress, confirmedAt: null, dockerOk: null, rssBytes: null };
       if (link.quarantined) return { ...away, state: "quarantined" };
       if (connectedAt === null) return NEVER;
-      return link.online
-        ? { ...away, state: "online", confirmedAt, dockerOk, rssBytes }
-        : { ...away, state: "unreachable" };
+      if (link.online) return { ...away, state: "online", confirmedAt, dockerOk, rssBytes };
+      return { ...away, state: link.awaited ? "reconnecting" : "unreachable" };
     },
     size: () => links.size,
     online(serverId, opened) {
@@ -171,7 +203,7 @@ export function createLinks(deps: Pick<Deps, "db" | "clock" | "timers" | "hub" |
       const lastSeenAt = link.lastSeenAt ?? deps.clock.now();
       const revision = await deps.db
         .transaction()
-        .execute((trx) => saveLinkEnd(trx, serverId, { lastSeenAt, confirmedAt }));
+        .execute((trx) => saveLinkEnd(trx, serverId, { lastSeenAt, confirmedAt, isOurEnd: isGoingDown }));
       if (revision !== undefined) hub.publish(workspaceId, { type: "server", id: serverId, revision });
     },
   };

@@ -15,6 +15,7 @@ export function knownLinks(db: Conn) {
   return db
     .selectFrom("server")
     .select(["id", "workspace_id", "connected_at", "last_seen_at", "peer_address", "revision", "quarantined_at"])
+    .select("link_open")
     .where("deleted_at", "is", null)
     .execute();
 }
@@ -30,14 +31,26 @@ export async function saveLastSeen(
     where server.id = seen.id and seen.at is not null`.execute(db);
 }
 
+/** A server that was waited for has not come back; undefined when it was removed meanwhile. */
+export async function saveNotBack(db: Conn, serverId: string): Promise<number | undefined> {
+  const row = await db
+    .updateTable("server")
+    .set({ link_open: 0, revision: sql`revision + 1` })
+    .where("id", "=", serverId)
+    .where("deleted_at", "is", null)
+    .returning("revision")
+    .executeTakeFirst();
+  return row?.revision;
+}
+
 /**
- * The end of a link. Observations that were confirmed by heartbeats get the date of the last one, which so far stood in
+ * The end of a link. `isOurEnd`: it is the control plane that goes down, so the agent is to come back. Observations that were confirmed by heartbeats get the date of the last one, which so far stood in
  * memory only; without it a server that is away would show its services as older than they were seen.
  */
 export async function saveLinkEnd(
   db: Conn,
   serverId: string,
-  end: { lastSeenAt: number; confirmedAt: number | null },
+  end: { lastSeenAt: number; confirmedAt: number | null; isOurEnd: boolean },
 ): Promise<number | undefined> {
   if (end.confirmedAt !== null) {
     await db
@@ -50,7 +63,7 @@ export async function saveLinkEnd(
   }
   const row = await db
     .updateTable("server")
-    .set({ last_seen_at: end.lastSeenAt, revision: sql`revision + 1` })
+    .set({ last_seen_at: end.lastSeenAt, link_open: end.isOurEnd ? 1 : 0, revision: sql`revision + 1` })
     .where("id", "=", serverId)
     .returning("revision")
     .executeTakeFirst();

@@ -9,7 +9,8 @@ import { outgoing } from "./migrations/0003-outgoing.ts";
 import { hashSessions } from "./migrations/0004-hash-sessions.ts";
 import { epoch } from "./migrations/0005-epoch.ts";
 import { settlements } from "./migrations/0006-settlements.ts";
-import { lastCheck } from "./migrations/0008-last-check.ts";
+import { lastCheck } from "./migrations/0007-last-check.ts";
+import { linkOpen } from "./migrations/0008-link-open.ts";
 
 /** In order. A migration that was released is never edited; a change is a new one. */
 const MIGRATIONS: Record<string, Migration> = {
@@ -19,7 +20,8 @@ const MIGRATIONS: Record<string, Migration> = {
   "0004-hash-sessions": hashSessions,
   "0005-epoch": epoch,
   "0006-settlements": settlements,
-  "0008-last-check": lastCheck,
+  "0007-last-check": lastCheck,
+  "0008-link-open": linkOpen,
 };
 
 export async function migrate(db: Db): Promise<void> {

@@ -66,6 +66,8 @@ export interface ServerTable {
   peer_address: string | null;
   connected_at: number | null;
   last_seen_at: number | null;
+  /** 1 while a session is open, and still when the control plane ended with it open: then its agent is to come back. */
+  link_open: Generated<number>;
   created_at: number;
   deleted_at: number | null;
   revision: Generated<number>;

@@ -791,7 +791,7 @@ export interface components {
             workspaceId: string;
             name: string;
             /** @enum {string} */
-            link: "online" | "unreachable" | "never_connected" | "quarantined";
+            link: "online" | "reconnecting" | "unreachable" | "never_connected" | "quarantined";
             /**
              * Format: date-time
              * @description Since when two machines are known to use this server's identity. Ended by a re-key
@@ -907,7 +907,7 @@ export interface components {
                 id: string;
                 name: string;
                 /** @enum {string} */
-                link: "online" | "unreachable" | "never_connected" | "quarantined";
+                link: "online" | "reconnecting" | "unreachable" | "never_connected" | "quarantined";
                 /**
                  * Format: date-time
                  * @description ISO 8601, UTC
@@ -941,7 +941,7 @@ export interface components {
                 id: string;
                 name: string;
                 /** @enum {string} */
-                link: "online" | "unreachable" | "never_connected" | "quarantined";
+                link: "online" | "reconnecting" | "unreachable" | "never_connected" | "quarantined";
                 /**
                  * Format: date-time
                  * @description ISO 8601, UTC
@@ -963,7 +963,7 @@ export interface components {
             /** @enum {string} */
             desired: "running" | "stopped" | "absent";
             /** @enum {string} */
-            state: "not_deployed" | "deploying" | "restarting" | "stopping" | "deleting" | "running" | "unhealthy" | "stopped" | "exited" | "missing" | "unknown" | "unreachable";
+            state: "not_deployed" | "deploying" | "restarting" | "stopping" | "deleting" | "running" | "unhealthy" | "stopped" | "exited" | "missing" | "unknown" | "reconnecting" | "unreachable";
             observed: {
                 /** @enum {string} */
                 state: "not_deployed" | "running" | "unhealthy" | "exited" | "missing" | "unknown";

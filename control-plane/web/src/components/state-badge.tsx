@@ -10,14 +10,22 @@ import { useNow } from "../use-now.ts";
 export function stateEvidence(service: Service): string {
   if (service.state === "not_deployed") return "Created, and nothing runs yet. Deploy starts it.";
   const { evidence } = service.observed;
-  if (service.state === "unreachable") {
+  if (isMemory(service)) {
     const last = evidence === "" ? "" : ` The last thing seen: ${evidence}.`;
-    const why = service.server.link === "quarantined" ? "is quarantined" : "cannot be reached";
+    const why = AWAY[service.server.link] ?? "cannot be reached";
     return `Server ${service.server.name} ${why}, so nobody knows how it is now.${last}`;
   }
   if (evidence === "") return `Nothing was seen by the agent on ${service.server.name} yet.`;
   return `${capital(evidence)}, seen by the agent on ${service.server.name}.`;
 }
+
+/** Its server is not online: whatever is known of it is what was seen last. */
+const isMemory = ({ state }: Service) => state === "unreachable" || state === "reconnecting";
+
+const AWAY: Partial<Record<LinkState, string>> = {
+  quarantined: "is quarantined",
+  reconnecting: "has not reconnected since the control plane started",
+};
 
 const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1).replace(/\.$/, "");
 
@@ -48,7 +56,7 @@ function Evidence({ service }: { service: Service }) {
 export function SeenAge({ service }: { service: Service }) {
   const now = useNow();
   if (service.observedAt === null || service.state === "not_deployed") return null;
-  const word = service.state === "unreachable" || service.state === "unknown" ? "last seen" : "seen";
+  const word = isMemory(service) || service.state === "unknown" ? "last seen" : "seen";
   return (
     <time
       dateTime={service.observedAt}
@@ -62,6 +70,11 @@ export function SeenAge({ service }: { service: Service }) {
 
 const LINKS: Record<LinkState, { tone: Tone; label: string; sentence: string }> = {
   online: { tone: "good", label: "Online", sentence: "Its agent is connected and answers." },
+  reconnecting: {
+    tone: "moving",
+    label: "Reconnecting",
+    sentence: "The control plane has just started and waits for its agent. What runs there may run on.",
+  },
   unreachable: {
     tone: "bad",
     label: "Unreachable",
