@@ -52,6 +52,14 @@ describe("the door", () => {
 });
 
 describe("the figures", () => {
+  test("count what was refused to agents", async () => {
+    expect([
+      await value('dflow_agent_upgrades_refused_total{status="429"}'),
+      await value('dflow_agent_upgrades_refused_total{status="503"}'),
+      await value("dflow_agents_over_budget_total"),
+    ]).toEqual([1, 2, 3]);
+  });
+
   test("are in a form that Prometheus reads, each described once, and name nobody", async () => {
     const { text } = await read();
     const lines = text.trimEnd().split("\n");
