@@ -49,11 +49,11 @@ export function createAgents(deps: Deps): AgentsSide {
   const hints = createLogHints(deps);
   const order = createConnectionOrder();
   const budgets = createBudgets(deps.clock);
-  const pace = {
+  const doorLimits = {
     perSecond: config.limits.upgradesPerSecond,
     perAddressAMinute: config.limits.handshakesPerMinute,
   };
-  const door = createUpgradeDoor(pace, deps);
+  const door = createUpgradeDoor(doorLimits, deps);
   let overBudget = 0;
   const live = new Map<string, Live>();
   const serverOf = new Map<Connection, string>();
@@ -180,7 +180,7 @@ export function createAgents(deps: Deps): AgentsSide {
     async stop() {
       cancelExpiry?.();
       links.goingDown();
-      const windowMs = drainWindowMs(live.size, pace);
+      const windowMs = drainWindowMs(live.size, doorLimits);
       for (const connection of connections) connection.drain(Math.floor(deps.random.fraction() * windowMs));
       await sockets.stop();
       await expiring;
