@@ -44,7 +44,14 @@ export interface ControlPlane {
 /** What a disk takes to have what was written; meanwhile the control plane goes on, or dies. */
 const SYNC_MS = 2;
 
-export async function startControlPlane(stage: Stage, time: MachineTime, database: string): Promise<ControlPlane> {
+/** What a process needs of the network. */
+export type StageOf<N extends keyof Network> = Omit<Stage, "network"> & { network: Pick<Network, N> };
+
+export async function startControlPlane(
+  stage: Omit<StageOf<"listener">, "engine">,
+  time: MachineTime,
+  database: string,
+): Promise<ControlPlane> {
   const { world, template, network } = stage;
   const life = createLife(world, "control plane");
   const db = createDatabase(database, life.crashPoint, {
@@ -91,7 +98,11 @@ export async function startControlPlane(stage: Stage, time: MachineTime, databas
   return { life, rooms, agents, db };
 }
 
-export function startAgent({ world, template, network, engine }: Stage, time: MachineTime, dataDir: string): Life {
+export function startAgent(
+  { world, template, network, engine }: StageOf<"dialFor">,
+  time: MachineTime,
+  dataDir: string,
+): Life {
   const life = createLife(world, "agent");
   const { boots, bootedAtMs } = time;
   const clock: Clock = {

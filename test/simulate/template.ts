@@ -44,7 +44,14 @@ export interface Template {
 /** In memory, where there is a folder that is: the real files' fsync would be most of a run. */
 const ROOT = "/dev/shm";
 
-export async function createTemplate(): Promise<Template> {
+/** Keys that are the same in each run, as JWK: what is signed with them is the same text each time. */
+export interface FixedKeys {
+  controlPlane: object;
+  agent: object;
+}
+
+/** With keys of its own unless some are given. */
+export async function createTemplate(fixed?: FixedKeys): Promise<Template> {
   const home = mkdtempSync(join(ROOT, "dflow-simulate-"));
   const [dataDir, agentDir] = [join(home, "control-plane"), join(home, "agent")];
   mkdirSync(dataDir);
@@ -56,6 +63,12 @@ export async function createTemplate(): Promise<Template> {
   const file = join(dataDir, "control-plane.sqlite");
   const db = createDatabase(file);
   await migrate(db);
+  if (fixed !== undefined) {
+    mkdirSync(join(dataDir, "keys"));
+    createFiles().writeDurably(join(dataDir, "keys", "signing.json"), JSON.stringify(fixed.controlPlane), 0o600);
+    createFiles().makeFolder(agentDir, 0o700);
+    createFiles().writeDurably(join(agentDir, "key.json"), JSON.stringify(fixed.agent), 0o600);
+  }
   const keys = await loadKeys(dataDir, random);
   const mapFile = join(home, "images.json");
   createFiles().writeDurably(mapFile, JSON.stringify(IMAGE_MAP), 0o600);
