@@ -16,6 +16,8 @@ export interface World {
   runUntil(untilMs: number): Promise<void>;
   /** Runs until it is so, at most until then. False when it did not come to be. */
   runUntilSo(untilMs: number, isSo: () => boolean): Promise<boolean>;
+  /** Timers that wait. */
+  pending(): number;
   wrong(what: string): void;
   violations(): readonly string[];
   note(what: string): void;
@@ -86,12 +88,25 @@ export function createWorld(seed: number): World {
     after,
     runUntil: async (untilMs) => void (await runUntilSo(untilMs, () => false)),
     runUntilSo,
+    pending: () => timers.length,
     wrong,
     violations: () => violations,
     note: (what) => void trace.push(`${String(Math.round(now)).padStart(7)} ${what}`),
     trace: () => trace,
   };
 }
+
+/** Lets time go on until the work is done: what is written to a disk takes some. */
+export async function whileTimeGoesOn<T>(world: World, work: Promise<T>): Promise<T> {
+  let isOver = false;
+  const over = () => {
+    isOver = true;
+  };
+  work.then(over, over);
+  if (!(await world.runUntilSo(world.nowMs() + WORK_MS, () => isOver))) throw new Error("the work is not done in time");
+  return work;
+}
+const WORK_MS = 60_000;
 
 /** Promises, ticks and signatures: none of them may end a moment later, in real time, than it began. */
 async function atRest(): Promise<void> {
