@@ -1,5 +1,6 @@
 import {
   CLOSE,
+  LINK_LIMITS,
   type OutgoingToControlPlane,
   reconnectFloorMs,
   type ToAgent,
@@ -327,6 +328,26 @@ test("refuses a frame of another session, and what is not a frame", async () => 
   const second = await becomeReady(3);
   second.events.text("not json");
   expect(second.closedWith).toBe(CLOSE.badFrame);
+});
+
+test("refuses a handshake within a session, and a session within a handshake", async () => {
+  connection.start();
+  const first = await becomeReady(7);
+  first.says("welcome", { jws: "8" }, 7);
+  expect([first.closedWith, seen]).toEqual([CLOSE.badFrame, ["ready 7", "lost"]]);
+  await clock.advance(1_000);
+  const second = last();
+  second.events.opened();
+  second.says("challenge", { connectionId: newId(), nonce: NONCE, controlPlaneId: "cp" }, 7);
+  expect(second.closedWith).toBe(CLOSE.badFrame);
+});
+
+test("says of a frame over the limit that it is too big, and counts its bytes", async () => {
+  connection.start();
+  const socket = await becomeReady(7);
+  // Half as many characters as bytes.
+  socket.says("error", { code: "internal", message: "ü".repeat(LINK_LIMITS.jsonBytes / 2) }, 7);
+  expect(socket.closedWith).toBe(CLOSE.tooBig);
 });
 
 test("goes on after a frame that a newer control plane knows and it does not", async () => {

@@ -135,25 +135,31 @@ export function createConnection(deps: ConnectionDeps, events: ConnectionEvents)
       return;
     }
     const received = readFrame(text);
+    if (received.verdict === "too_big") return refuse(attempt, CLOSE.tooBig, "a frame over the limit");
     if (received.verdict === "malformed") return refuse(attempt, CLOSE.badFrame, received.reason);
     const { seq, session } = received;
     const verdict = judgeSequence(attempt.lastSeqIn, seq);
     if (verdict === "drop") return;
     if (verdict === "gap") return refuse(attempt, CLOSE.badFrame, `frame ${seq} came after ${attempt.lastSeqIn}`);
     attempt.lastSeqIn = seq;
+    const number = attempt.session?.number ?? 0;
+    if (session !== number) {
+      return refuse(attempt, CLOSE.badFrame, `frame of session ${session} in session ${number}`);
+    }
     if (attempt.session === undefined) {
       if (received.verdict === "frame") return receiveHandshake(attempt, received.frame);
       return refuse(attempt, CLOSE.badFrame, "unknown frame before the session");
     }
-    if (session !== attempt.session.number) {
-      return refuse(attempt, CLOSE.badFrame, `frame of session ${session} in session ${attempt.session.number}`);
-    }
     if (received.verdict === "unsupported") return events.unsupported(received);
-    if (received.frame.type === "drain") {
-      attempt.drainMs = received.frame.data.reconnectInMs;
+    const { frame } = received;
+    if (frame.type === "challenge" || frame.type === "welcome") {
+      return refuse(attempt, CLOSE.badFrame, "a second handshake");
+    }
+    if (frame.type === "drain") {
+      attempt.drainMs = frame.data.reconnectInMs;
       return refuse(attempt, CLOSE.goingAway, "drained");
     }
-    events.frame(received.frame);
+    events.frame(frame);
   };
 
   const receiveHandshake = (attempt: Attempt, frame: ToAgent) => {

@@ -5,7 +5,8 @@ import { z } from "zod";
 export type Received =
   | { verdict: "frame"; seq: number; session: number; frame: ToAgent }
   | { verdict: "unsupported"; seq: number; session: number; type: string; operationId?: string; reason: string }
-  | { verdict: "malformed"; reason: string };
+  | { verdict: "malformed"; reason: string }
+  | { verdict: "too_big" };
 
 const envelopeSchema = z.object({
   type: z.string().max(64),
@@ -13,10 +14,15 @@ const envelopeSchema = z.object({
   session: z.number().int().nonnegative(),
   data: z.unknown(),
 });
+/** The reason has to find room in a close frame's log line and in the message of an `error`. */
+const PLACE_MAX = 100;
 const operationSchema = z.object({ operationId: idSchema });
 
 export function readFrame(text: string): Received {
-  if (text.length > LINK_LIMITS.jsonBytes) return { verdict: "malformed", reason: "frame over the limit" };
+  // A text's UTF-8 is never shorter than its length, so most frames are not measured twice.
+  if (text.length > LINK_LIMITS.jsonBytes || Buffer.byteLength(text) > LINK_LIMITS.jsonBytes) {
+    return { verdict: "too_big" };
+  }
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -30,9 +36,11 @@ export function readFrame(text: string): Received {
   const parsed = toAgentSchema.safeParse(json);
   if (parsed.success) return { verdict: "frame", seq, session, frame: parsed.data };
   const [issue] = parsed.error.issues;
-  // Never the value itself: it may be a secret.
-  const reason = `${type}: ${issue?.path.join(".") ?? ""} ${issue?.code ?? "is not valid"}`;
-  const operationId = operationSchema.safeParse(data).data?.operationId;
+  // Never the value itself: it may be a secret. Names of fields can be as long as a frame.
+  const place = issue?.path.join(".").slice(0, PLACE_MAX) ?? "";
+  const reason = `${type}: ${place} ${issue?.code ?? "is not valid"}`;
+  // What else names an operation only wants to talk about it: it may be under way.
+  const operationId = type === "command" ? operationSchema.safeParse(data).data?.operationId : undefined;
   const isKnown = toAgentSchema.options.some((option) => option.shape.type.value === type);
   // A newer control plane may know frames and commands that we do not; that is no reason to part.
   if (isKnown && type !== "command") return { verdict: "malformed", reason };

@@ -6,6 +6,7 @@ const envelopeSchema = z.object({
   type: z.string().max(64),
   seq: z.number().int().positive(),
   session: z.number().int().nonnegative(),
+  data: z.unknown(),
 });
 
 const KNOWN_TYPES: ReadonlySet<string> = new Set(toControlPlaneSchema.options.map((option) => option.shape.type.value));

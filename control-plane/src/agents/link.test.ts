@@ -65,6 +65,7 @@ describe("an open link", () => {
     ["a gap in the numbers", CLOSE.badFrame, (session) => JSON.stringify({ ...beat(), seq: 4, session })],
     ["another session", CLOSE.badFrame, (session) => JSON.stringify({ ...beat(), seq: 3, session: session - 1 })],
     ["no JSON", CLOSE.badFrame, () => "{"],
+    ["a frame without data", CLOSE.badFrame, (session) => JSON.stringify({ type: "dance", seq: 3, session })],
     ["no frame", CLOSE.badFrame, () => JSON.stringify(["heartbeat"])],
     [
       "data of another form",

@@ -41,6 +41,13 @@ const epochSchema = z
   .min(0)
   .max(2 ** 48);
 
+/** How many lines of a log, or which one: far below where integers lose their last digit, as one counts on from it. */
+const lineCountSchema = z
+  .number()
+  .int()
+  .min(0)
+  .max(2 ** 48);
+
 // Handshake. Signed payloads are JWS (EdDSA) of the schemas below.
 
 export const challengeSchema = z.object({
@@ -131,7 +138,7 @@ export type LogLine = z.infer<typeof logLineSchema>;
 /** Lines of an operation's log from index `from` (the first line is 0), kept by the agent until `progress_ack`. */
 export const progressSchema = z.object({
   operationId: idSchema,
-  from: z.number().int().nonnegative(),
+  from: lineCountSchema,
   lines: z.array(logLineSchema).max(200),
   step: z.string().max(100).optional(),
 });
@@ -146,7 +153,7 @@ export const resultSchema = z.object({
   state: z.enum(["succeeded", "failed", "cancelled", "expired", "unknown"]),
   failure: failureSchema.optional(),
   /** How many log lines the operation has in all, so that a missing one is noticed. */
-  lineCount: z.number().int().nonnegative(),
+  lineCount: lineCountSchema,
   startedAgeMs: ageMsSchema.optional(),
   endedAgeMs: ageMsSchema,
   timings: timingsSchema.optional(),

@@ -38,6 +38,15 @@ describe("log data", () => {
 });
 
 describe("frames", () => {
+  it("hold no index of a log's line that could not be counted on from", () => {
+    const progress = (from: number) => ({
+      ...{ type: "progress", seq: 1, session: 1 },
+      data: { operationId: id, from, lines: [{ ageMs: 0, level: "info", text: "x" }] },
+    });
+    expect(toControlPlaneSchema.safeParse(progress(2 ** 48)).success).toBe(true);
+    expect(toControlPlaneSchema.safeParse(progress(Number.MAX_SAFE_INTEGER)).success).toBe(false);
+  });
+
   it("hold no age that a date could not", () => {
     const beat = (observedAgeMs: number) => ({
       ...{ type: "heartbeat", seq: 1, session: 1 },
