@@ -10,7 +10,7 @@ import { poolOf } from "./pool.ts";
 const SIDES = { agent: fuzzAgent, "control plane": fuzzControlPlane } as const;
 const SAMPLE = [1, 2, 3, 4, 5];
 /** Seeds above those under which something was wrong once. */
-const PAST_FAILURES: Record<keyof typeof SIDES, number[]> = { agent: [], "control plane": [402] };
+const PAST_FAILURES: Record<keyof typeof SIDES, number[]> = { agent: [1021], "control plane": [402] };
 
 let template: Template;
 beforeAll(async () => {

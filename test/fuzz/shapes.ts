@@ -49,10 +49,12 @@ const fields =
       if (!Object.hasOwn(value, name)) return typeof shape !== "function";
       return typeof shape === "function" ? shape(value[name]) : shape.optional(value[name]);
     });
+/** `__proto__` is no name of anything: it is let go of, as a field that nobody knows. */
 const mapOf =
   (key: RegExp, item: Shape): Shape =>
   (value) =>
-    isObject(value) && Object.entries(value).every(([name, one]) => key.test(name) && item(one));
+    isObject(value) &&
+    Object.entries(value).every(([name, one]) => name === "__proto__" || (key.test(name) && item(one)));
 
 const CENTURY_MS = 100 * 366 * 24 * 60 * 60 * 1_000;
 const id = match(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
